@@ -1,0 +1,40 @@
+# Each target sets up what it needs. Start with: make run
+VENV  := .venv
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+
+# make bench DATA=<corpus> [JSON=<report>] [SEED=<number>] [QUICK=1]
+JSON  ?= out/bench-session.json
+SEED  ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv/ with all that run, test, lint and bench need
+
+$(STAMP): pyproject.toml .ci/setup
+	@.ci/setup
+	@touch $@
+
+run: $(STAMP) ## the demo: a household evening in the simulated room
+	@$(BIN)/earmark demo
+
+test: $(STAMP) ## run the tests (ARGS="-k nonce" to choose)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## ruff, its formatter and mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict device host calibration
+
+bench: $(STAMP) ## sessions drawn from a corpus: DATA=<folder> JSON=<file> SEED=<n> QUICK=1
+	@test -n "$(DATA)" || { echo "bench: say where the corpus is: make bench DATA=<folder>" >&2; exit 2; }
+	@mkdir -p "$(dir $(JSON))"
+	@$(BIN)/earmark-host bench session --data "$(DATA)" --json "$(JSON)" --seed $(SEED) $(if $(QUICK),--quick)
+
+clean: ## remove .venv/, caches and what runs left behind
+	rm -rf $(VENV) build dist out .mypy_cache .pytest_cache .ruff_cache
+	find device host calibration tests -name __pycache__ -type d -prune -exec rm -rf {} +
