@@ -1,0 +1,84 @@
+"""The stale search against the ledger: whose recording is this, and when was it made?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from earmark.nonce.ledger import Issue
+from earmark.nonce.settings import NonceSettings
+from earmark.nonce.stale import Candidate, search
+from earmark.nonce.waveform import Bfsk, Nonce
+from earmark.signal import Signal
+
+
+@dataclass(frozen=True)
+class StaleReport:
+    """What the search for earlier nonces found.
+
+    Parameters
+    ----------
+    searched : how many remembered nonces were compared.
+    chance : bound on the probability of the best fit by chance, over all that was tried.
+    found : `chance` is at or below the accepted false-alarm rate.
+    score : the best fit in standard deviations of a random nonce (0 when none compared).
+    session, device, place, recorded_at : of the found nonce: which session's, where it was
+        played, and when the found recording was made (UTC, s); None when nothing was found.
+    """
+
+    searched: int
+    chance: float
+    found: bool
+    score: float
+    session: str | None = None
+    device: str | None = None
+    place: str | None = None
+    recorded_at: float | None = None
+
+
+def recall(cleaned: Signal, issues: Iterable[Issue], settings: NonceSettings) -> StaleReport:
+    """Look for every remembered nonce in a recording.
+
+    Parameters
+    ----------
+    cleaned : the recording at ``RATE_HZ`` after the current nonce was taken out.
+    issues : the remembered nonces, without the current one.
+
+    Raises
+    ------
+    ValueError
+        An issue does not describe a nonce in a known waveform.
+    """
+    by_session = {issue.session: issue for issue in issues}
+    candidates = [
+        Candidate(
+            issue.session,
+            Nonce(issue.payload, 8 * len(issue.payload), issue.hop_key),
+            Bfsk.from_json(issue.waveform),
+            # A session that was cut off by a power loss left no count: assume a long one.
+            issue.slots if issue.slots is not None else UNFINISHED_SLOTS,
+        )
+        for issue in by_session.values()
+    ]
+    hit = search(cleaned, candidates, settings.max_shift_hz)
+    if hit is None:
+        return StaleReport(len(candidates), 1.0, False, 0.0)
+    if hit.chance > settings.stale_false_alarm or not math.isfinite(hit.score):
+        return StaleReport(len(candidates), hit.chance, False, hit.score)
+    issue = by_session[hit.session]
+    return StaleReport(
+        searched=len(candidates),
+        chance=hit.chance,
+        found=True,
+        score=hit.score,
+        session=issue.session,
+        device=issue.device,
+        place=issue.place,
+        recorded_at=issue.issued_at,
+    )
+
+
+UNFINISHED_SLOTS = 100
+"""Slots assumed for a session whose end was never recorded: 5 s at 20 bit/s, twice the usual
+command. Longer ones are still found by their first 5 s."""

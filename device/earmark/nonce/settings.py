@@ -1,0 +1,123 @@
+"""Settings of the acoustic nonce: what is played, how loud, and when it counts as received."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class NonceSettings(BaseModel):
+    """The BFSK nonce with frequency hopping (AEOLUS, sections 3.2 and 4.2)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    payload_bits: int = Field(
+        32,
+        ge=32,
+        le=256,
+        description="Random bits of a session's nonce. 32 is the paper's minimum; one cycle lasts "
+        "payload_bits / bit_rate_hz seconds, and no command is accepted before a whole cycle.",
+    )
+    bit_rate_hz: float = Field(
+        20.0,
+        ge=5.0,
+        le=40.0,
+        description="Bits per second. Above 20 the paper's bit error rate rises, because the room "
+        "lets neighbouring bits overlap.",
+    )
+    band_low_hz: float = Field(
+        4000.0,
+        ge=300.0,
+        le=7500.0,
+        description="Lower edge of the hop set, Hz. 4-5 kHz is the band of the paper's figures: "
+        "speech is weak there.",
+    )
+    band_high_hz: float = Field(
+        5000.0, ge=300.0, le=7500.0, description="Upper edge of the hop set, Hz."
+    )
+    channels: int = Field(
+        8,
+        ge=1,
+        le=32,
+        description="Hop channels, each a pair of tones (one for 0, one for 1), drawn anew for "
+        "every bit. Eight in 1 kHz leave 62.5 Hz between tones: three times the bit rate.",
+    )
+    ramp_s: float = Field(
+        0.005,
+        ge=0.001,
+        le=0.02,
+        description="Raised-cosine fade at both ends of each tone, s: no audible click.",
+    )
+    level_dbspl_1m: float = Field(
+        50.0,
+        ge=20.0,
+        le=65.0,
+        description="Loudness at 1 m, dB SPL: 10 dB under speech (60 dB SPL).",
+    )
+    max_drift_ppm: float = Field(
+        300.0,
+        ge=0.0,
+        le=1000.0,
+        description="Largest clock difference between loudspeaker and microphone that is "
+        "compensated, ppm: two consumer crystals.",
+    )
+    max_shift_hz: float = Field(
+        20.0,
+        ge=0.0,
+        le=30.0,
+        description="Largest frequency shift that is compensated, Hz.",
+    )
+    max_delay_s: float = Field(
+        0.5,
+        ge=0.01,
+        le=2.0,
+        description="Longest round trip from playing to recording that is searched, s: sound "
+        "servers were measured at 0.13-0.28.",
+    )
+    max_bit_error_rate: float = Field(
+        0.1,
+        ge=0.0,
+        le=0.25,
+        description="Largest share of wrong bits of a current nonce. 3 of 32 wrong by chance has "
+        "probability 1.3e-6.",
+    )
+    max_uncovered_s: float = Field(
+        1.0,
+        ge=0.0,
+        le=5.0,
+        description="Longest stretch of the command without the current nonce, s. The start of a "
+        "command precedes the nonce by the time that the wake word takes to be recognised.",
+    )
+    stale_false_alarm: float = Field(
+        1e-4,
+        gt=0.0,
+        le=0.01,
+        description="Accepted probability that a live command is taken for a replay, per session, "
+        "over all remembered nonces, lags and shifts together.",
+    )
+    canceller_taps_s: float = Field(
+        0.25,
+        ge=0.02,
+        le=0.5,
+        description="Length of the echo path taken out, s: reverberation after 0.25 s is 40 dB "
+        "down in a room of 0.4 s.",
+    )
+
+    @model_validator(mode="after")
+    def _hop_set_fits(self) -> Self:
+        width = self.band_high_hz - self.band_low_hz
+        need = 2 * self.channels * self.bit_rate_hz * 1.5
+        if width < need:
+            raise ValueError(
+                f"a hop set of {self.channels} channels at {self.bit_rate_hz:g} bit/s needs "
+                f"{need:g} Hz between band_low_hz and band_high_hz, not {width:g}"
+            )
+        if self.ramp_s * 4 > 1.0 / self.bit_rate_hz:
+            raise ValueError("ramp_s must be at most a quarter of a bit (1 / bit_rate_hz)")
+        return self
+
+    @property
+    def cycle_s(self) -> float:
+        """Duration of one whole nonce, s."""
+        return self.payload_bits / self.bit_rate_hz

@@ -1,0 +1,231 @@
+"""Is there a nonce of an earlier session in the recording?
+
+A replayed command carries the nonce that was played when it was recorded (AEOLUS, section
+3.2). It lies under the replayed speech, so its bits cannot be read one by one, and 32 bits
+read with errors could not be told from those of a thousand other nonces. What can be done is
+to look for each remembered nonce as a whole: its hop sequence says on which of the tones
+every slot must have been.
+
+How sure a find is needs no model of the noise. Had the recording nothing to do with a
+remembered nonce, that nonce's hops and bits would be random to it: every slot's evidence
+would be drawn evenly from that slot's tones. The Chernoff bound over exactly that draw gives
+the probability of so high a score by chance, and the number of nonces, lags and shifts tried
+multiplies it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from earmark.nonce.demodulate import STEPS_PER_SLOT, to_baseband, tone_grid
+from earmark.nonce.waveform import Bfsk, Nonce
+from earmark.signal import Signal
+
+PHASE_STRIDE = 2
+"""Every second time step is tried: 4 lags a slot, so that a slot is met to an eighth (0.6 dB)."""
+
+MIN_OVERLAP_SLOTS = 12
+"""A remembered nonce must overlap the recording by this many slots. 12 slots of 16 tones
+give at best (1/16)**12 = 4e-15, enough for any number of tries."""
+
+CHUNK = 64
+"""Nonces scored at a time: bounds memory at about 40 MB for a command of 15 s."""
+
+FINALISTS = 8
+"""Nonces whose chance is computed exactly; the others scored lower."""
+
+LAMBDAS = np.geomspace(0.05, 40.0, 40)
+"""Where the Chernoff bound is evaluated: evidence lies in [0, 1], so that an exponent of 40
+already counts full marks only."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A remembered nonce: what was played, in which waveform, and for how many slots."""
+
+    session: str
+    nonce: Nonce
+    wave: Bfsk
+    slots: int
+
+
+@dataclass(frozen=True)
+class Hit:
+    """The remembered nonce that fits best.
+
+    Parameters
+    ----------
+    session : whose nonce it is.
+    chance : bound on the probability of so good a fit by chance, over everything tried; in
+        (0, 1].
+    score : standard deviations above the mean of a random nonce.
+    starts_at_s : where in the recording that nonce begins (before 0 when its start is cut off).
+    shift_hz : its frequency shift.
+    slots : how many of its slots lie in the recording.
+    """
+
+    session: str
+    chance: float
+    score: float
+    starts_at_s: float
+    shift_hz: float
+    slots: int
+
+
+def search(cleaned: Signal, candidates: Sequence[Candidate], max_shift_hz: float) -> Hit | None:
+    """Find the remembered nonce that fits `cleaned` best.
+
+    Parameters
+    ----------
+    cleaned : the recording at ``RATE_HZ`` after the current nonce was taken out.
+    candidates : the remembered nonces; they may differ in waveform.
+    max_shift_hz : half the range of frequency shifts tried.
+
+    Returns
+    -------
+    The best fit with the chance that it is none, or None when nothing could be compared.
+    """
+    hits: list[Hit] = []
+    tried = 0
+    for wave, group in _by_wave(candidates):
+        grid = tone_grid(to_baseband(cleaned, wave), wave, max_shift_hz)
+        evidence = _evidence(grid.power)
+        found, tests = _search_wave(evidence, wave, group, grid.shifts_hz)
+        hits += found
+        tried += tests
+    if not hits:
+        return None
+    best = min(hits, key=lambda hit: hit.chance)
+    return Hit(
+        best.session,
+        min(1.0, best.chance * tried),
+        best.score,
+        best.starts_at_s,
+        best.shift_hz,
+        best.slots,
+    )
+
+
+def _by_wave(candidates: Sequence[Candidate]) -> Iterator[tuple[Bfsk, list[Candidate]]]:
+    groups: dict[Bfsk, list[Candidate]] = {}
+    for candidate in candidates:
+        if candidate.slots >= MIN_OVERLAP_SLOTS:
+            groups.setdefault(candidate.wave, []).append(candidate)
+    yield from groups.items()
+
+
+def _evidence(power: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Share of each tone in its moment's power, after each tone's usual power is divided out.
+
+    Shape (shifts, steps, tones), in [0, 1]: a loud moment counts no more than a quiet one, and
+    a tone that always sounds (a whistle, a mains harmonic) counts for little.
+    """
+    usual = np.median(power, axis=1, keepdims=True)
+    white = power / np.maximum(usual, 1e-6 * float(usual.max()) + 1e-30)
+    return np.asarray(white / np.maximum(white.sum(axis=2, keepdims=True), 1e-30))
+
+
+def _search_wave(
+    evidence: NDArray[np.float32],
+    wave: Bfsk,
+    candidates: list[Candidate],
+    shifts_hz: NDArray[np.float64],
+) -> tuple[list[Hit], int]:
+    shifts, steps, tones = evidence.shape
+    rows = steps // STEPS_PER_SLOT
+    if rows < MIN_OVERLAP_SLOTS:
+        return [], 0
+    phases = np.arange(0, STEPS_PER_SLOT, PHASE_STRIDE)
+    # by_phase[s, p, row, tone]: the slots seen if the grid of slots starts at phase p.
+    by_phase = np.stack(
+        [evidence[:, p : p + (rows - 1) * STEPS_PER_SLOT + 1 : STEPS_PER_SLOT] for p in phases],
+        axis=1,
+    )
+    centred = by_phase - by_phase.mean(axis=3, keepdims=True)
+    variance = np.concatenate(
+        [np.zeros((shifts, phases.size, 1)), np.cumsum(centred.var(axis=3), axis=2)], axis=2
+    )
+    longest = max(candidate.slots for candidate in candidates)
+    size = fft.next_fast_len(rows + longest)
+    # One multiplication a frequency: (nonces x tones) times (tones x shifts and phases).
+    seen = fft.fft(centred, size, axis=2).transpose(2, 3, 0, 1).reshape(size, tones, -1)
+    lags = np.arange(MIN_OVERLAP_SLOTS - longest, rows - MIN_OVERLAP_SLOTS + 1)
+
+    ranked: list[tuple[float, Candidate, int, int, int]] = []
+    tests = 0
+    for start in range(0, len(candidates), CHUNK):
+        chunk = candidates[start : start + CHUNK]
+        marks = np.zeros((len(chunk), tones, size), np.float32)
+        counts = np.array([candidate.slots for candidate in chunk])
+        for index, candidate in enumerate(chunk):
+            sequence = wave.tones(candidate.nonce, candidate.slots)
+            marks[index, sequence, np.arange(candidate.slots)] = 1.0
+        expected = np.conj(fft.fft(marks, axis=2)).transpose(2, 0, 1)
+        product = np.matmul(expected, seen)
+        score = fft.ifft(product, axis=0).real[lags % size]
+        first = np.clip(lags[:, None], 0, rows)
+        last = np.clip(lags[:, None] + counts, 0, rows)
+        overlap = last - first
+        spread = variance[:, :, last] - variance[:, :, first]
+        spread = np.moveaxis(spread, (2, 3), (0, 1)).reshape(lags.size, len(chunk), -1)
+        valid = overlap >= MIN_OVERLAP_SLOTS
+        standard = score / np.sqrt(np.maximum(spread, 1e-12))
+        standard[~valid] = -np.inf
+        tests += int(np.count_nonzero(valid)) * shifts * phases.size
+        flat = standard.transpose(1, 0, 2).reshape(len(chunk), -1)
+        for index, top in enumerate(np.argmax(flat, axis=1)):
+            lag_index, where = divmod(int(top), shifts * phases.size)
+            shift_index, phase_index = divmod(where, phases.size)
+            if np.isfinite(flat[index, top]):
+                ranked.append(
+                    (
+                        float(flat[index, top]),
+                        chunk[index],
+                        int(lags[lag_index]),
+                        shift_index,
+                        phase_index,
+                    )
+                )
+    ranked.sort(key=lambda row: -row[0])
+    return [
+        Hit(
+            session=candidate.session,
+            chance=_chance(by_phase[shift, phase], wave, candidate, lag),
+            score=standard_score,
+            starts_at_s=(lag + float(phases[phase]) / STEPS_PER_SLOT) * wave.slot_s,
+            shift_hz=float(shifts_hz[shift]),
+            slots=min(lag + candidate.slots, rows) - max(lag, 0),
+        )
+        for standard_score, candidate, lag, shift, phase in ranked[:FINALISTS]
+    ], tests
+
+
+def _chance(rows: NDArray[np.float32], wave: Bfsk, candidate: Candidate, lag: int) -> float:
+    """Chernoff bound on the probability that a random nonce scores as high at this lag.
+
+    The draw: an independent channel for every slot, an independent bit for every place in the
+    payload, which all its repetitions share. min over x of exp(-x S) E[exp(x S)].
+    """
+    first, last = max(lag, 0), min(lag + candidate.slots, rows.shape[0])
+    slots = np.arange(first - lag, last - lag)
+    seen = rows[first:last].astype(np.float64)
+    total = seen[np.arange(slots.size), wave.tones(candidate.nonce, candidate.slots)[slots]].sum()
+    pairs = seen.reshape(slots.size, wave.channels, 2)
+    place = slots % candidate.nonce.bits
+    best = 0.0
+    for x in LAMBDAS:
+        by_bit = np.log(np.mean(np.exp(x * pairs), axis=1))
+        by_place = np.stack(
+            [
+                np.bincount(place, weights=by_bit[:, bit], minlength=candidate.nonce.bits)
+                for bit in (0, 1)
+            ]
+        )
+        moment = float(np.sum(np.logaddexp(by_place[0], by_place[1]) - np.log(2.0)))
+        best = min(best, moment - float(x) * float(total))
+    return float(np.exp(best))

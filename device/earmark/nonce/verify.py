@@ -1,0 +1,222 @@
+"""Is the current nonce in the recording: complete, and where?
+
+Non-coherent BFSK reception. Synchronisation uses the hop sequence alone, never the payload
+(a search that maximised the match of the payload would find some of it anywhere), so the
+bits are decided blindly and their errors count: with L bits and at most e errors allowed, a
+recording without the nonce passes with probability sum_{i<=e} binom(L, i) / 2**L, whatever
+the noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.nonce.demodulate import ToneGrid, to_baseband, tone_grid
+from earmark.nonce.estimate import estimate_clock
+from earmark.nonce.settings import NonceSettings
+from earmark.nonce.waveform import Bfsk, Nonce
+from earmark.signal import Signal
+
+PRESENT_SHARE = 2.0
+"""The nonce counts as present when the hopped channels hold this many times the share of the
+band's power that they would hold by chance."""
+
+SPOILT_SLOTS = 2
+"""A gap in the cover needs this many wrong slots in a row: one wrong slot is a bit error."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the receiver found of the current nonce.
+
+    Parameters
+    ----------
+    bits : length of the nonce, bits.
+    bits_received : how many of them lie within the recording.
+    bit_errors : wrong ones after all repetitions were combined; a missing bit counts as wrong.
+    slots, slot_errors : all slots in the recording and the wrong ones among them, uncombined.
+    present : the hop sequence stands out of the band.
+    contrast : share of the band's power on the hopped channels over the share by chance.
+    offset_s : where in the recording the nonce begins, s.
+    drift_ppm : how much faster the player's clock runs than the recorder's.
+    shift_hz : frequency shift.
+    snr_db : power of the nonce over everything else in the hop set's band, dB.
+    gaps : stretches (from, to) in s of the recording that the nonce was played for and does
+        not cover.
+    covered : (from, to) in s of the recording: the nonce's first and last slot.
+    wrong_slots : indices of the wrong ones among the slots.
+    """
+
+    bits: int
+    bits_received: int
+    bit_errors: int
+    slots: int
+    slot_errors: int
+    present: bool
+    contrast: float
+    offset_s: float
+    drift_ppm: float
+    shift_hz: float
+    snr_db: float
+    gaps: tuple[tuple[float, float], ...]
+    covered: tuple[float, float]
+    wrong_slots: tuple[int, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Every bit was received at least once."""
+        return self.bits_received == self.bits
+
+    @property
+    def bit_error_rate(self) -> float:
+        """Wrong share of the bits after combining, 0 to 1."""
+        return self.bit_errors / self.bits
+
+    def uncovered(self, start_s: float, end_s: float) -> tuple[tuple[float, float], ...]:
+        """The parts of ``start_s .. end_s`` of the recording without the current nonce."""
+        first, last = self.covered
+        spans = [(start_s, min(first, end_s)), *self.gaps, (max(last, start_s), end_s)]
+        clipped = ((max(a, start_s), min(b, end_s)) for a, b in spans)
+        return tuple((a, b) for a, b in clipped if b > a)
+
+
+def verify(
+    recording: Signal,
+    nonce: Nonce,
+    played_at_s: float,
+    played_slots: int,
+    settings: NonceSettings,
+) -> Report:
+    """Look for `nonce` in a recording.
+
+    Parameters
+    ----------
+    recording : the microphone at ``RATE_HZ``, before anything was cancelled.
+    played_at_s : time in the recording at which the player was handed the first sample.
+    played_slots : how many slots were handed over.
+    settings : hop set and search ranges.
+    """
+    wave = Bfsk.from_settings(settings)
+    grid = tone_grid(to_baseband(recording, wave), wave, settings.max_shift_hz)
+    steps_per_slot = round(wave.slot_s / grid.step_s)
+    first = max(0, int(played_at_s / grid.step_s))
+    lags = first + np.arange(int(np.ceil(settings.max_delay_s / grid.step_s)) + 1)
+    # Only whole slots count: the last one must end within the recording.
+    last_step = recording_steps(grid) - steps_per_slot
+    slots = min(played_slots, (last_step - first) // steps_per_slot + 1)
+    if slots < 1:
+        return _nothing(nonce.bits, played_at_s)
+    channel = wave.hops(nonce, slots)
+    lag, shift_index = _synchronise(grid, channel, lags, steps_per_slot)
+    slots = min(slots, (last_step - lag) // steps_per_slot + 1)
+    if slots < 1:
+        return _nothing(nonce.bits, played_at_s)
+    channel = channel[:slots]
+    at = lag + steps_per_slot * np.arange(slots)
+    power = grid.power[shift_index]
+    zero, one = power[at, 2 * channel], power[at, 2 * channel + 1]
+    soft = (one - zero) / np.maximum(one + zero, np.finfo(np.float32).tiny)
+
+    bits = nonce.bits
+    combined = np.bincount(np.arange(slots) % bits, weights=soft, minlength=bits)
+    received = min(slots, bits)
+    sent = nonce.bit_array()
+    wrong = (combined > 0.0) != (sent > 0)
+    bit_errors = int(np.count_nonzero(wrong[:received])) + bits - received
+    slot_wrong = (soft > 0.0) != (np.resize(sent, slots) > 0)
+
+    contrast = float(np.mean(_share(grid, shift_index, at, channel))) * wave.channels
+    tone = np.where(np.resize(sent, slots) > 0, one, zero)
+    snr_db = _snr_db(tone, power[at], channel, (wave.high_hz - wave.low_hz) * wave.slot_s)
+    offset_s = lag * grid.step_s
+    clock = estimate_clock(
+        recording,
+        wave,
+        wave.tones(nonce, slots),
+        offset_s,
+        float(grid.shifts_hz[shift_index]),
+        settings.max_drift_ppm,
+    )
+    return Report(
+        bits=bits,
+        bits_received=received,
+        bit_errors=bit_errors,
+        slots=slots,
+        slot_errors=int(np.count_nonzero(slot_wrong)),
+        present=contrast >= PRESENT_SHARE,
+        contrast=contrast,
+        offset_s=clock.offset_s,
+        drift_ppm=clock.drift_ppm,
+        shift_hz=clock.shift_hz,
+        snr_db=snr_db,
+        gaps=_gaps(slot_wrong, clock.offset_s, wave.slot_s),
+        covered=(clock.offset_s, clock.offset_s + slots * wave.slot_s),
+        wrong_slots=tuple(np.flatnonzero(slot_wrong).tolist()),
+    )
+
+
+def recording_steps(grid: ToneGrid) -> int:
+    """Number of time steps in the recording."""
+    return int(grid.total.size)
+
+
+def _nothing(bits: int, at_s: float) -> Report:
+    return Report(bits, 0, bits, 0, 0, False, 0.0, at_s, 0.0, 0.0, float("-inf"), (), (at_s, at_s))
+
+
+def _share(
+    grid: ToneGrid, shift_index: int, at: NDArray[np.int64], channel: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Share of the tones' power on the hopped channels; bounded, so that no loud slot rules."""
+    power = grid.power[shift_index][at].astype(np.float64)
+    rows = np.arange(at.shape[-1])
+    pair = power[rows, 2 * channel] + power[rows, 2 * channel + 1]
+    return np.asarray(pair / np.maximum(power.sum(axis=-1), 1e-30))
+
+
+def _snr_db(
+    tone: NDArray[np.float32],
+    power: NDArray[np.float32],
+    channel: NDArray[np.int64],
+    independent: float,
+) -> float:
+    """Power of the sent tones over the noise in the band, dB.
+
+    The noise is read from the tones of channels not next to the sent one (which leaks into its
+    neighbours) and scaled to the band by the number of independent tones that fit in it.
+    """
+    tone_channel = np.arange(power.shape[1]) // 2
+    away = np.abs(tone_channel[None, :] - channel[:, None]) >= 2
+    noise = float(power[away].mean()) if away.any() else 0.0
+    signal = max(float(tone.mean()) - noise, 1e-20)
+    return 10.0 * float(np.log10(signal / max(noise * independent, 1e-20)))
+
+
+def _synchronise(
+    grid: ToneGrid, channel: NDArray[np.int64], lags: NDArray[np.int64], steps_per_slot: int
+) -> tuple[int, int]:
+    """Lag (steps) and shift (index) at which the hopped channels hold most of the power."""
+    summed = np.maximum(grid.power.sum(axis=2), 1e-30)
+    pairs = (grid.power[:, :, 0::2] + grid.power[:, :, 1::2]) / summed[:, :, None]
+    at = lags[:, None] + steps_per_slot * np.arange(channel.size)
+    valid = at < grid.total.size
+    picked = pairs[:, np.minimum(at, grid.total.size - 1), channel]
+    score = (picked * valid).sum(axis=2)
+    shift_index, lag_index = np.unravel_index(int(np.argmax(score)), score.shape)
+    return int(lags[lag_index]), int(shift_index)
+
+
+def _gaps(
+    wrong: NDArray[np.bool_], offset_s: float, slot_s: float
+) -> tuple[tuple[float, float], ...]:
+    """Runs of at least ``SPOILT_SLOTS`` wrong slots, as times in the recording."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], wrong.astype(np.int8), [0]])))
+    runs = zip(edges[0::2], edges[1::2], strict=True)
+    return tuple(
+        (offset_s + float(a) * slot_s, offset_s + float(b) * slot_s)
+        for a, b in runs
+        if b - a >= SPOILT_SLOTS
+    )
