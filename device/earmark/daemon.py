@@ -1,0 +1,199 @@
+"""The daemon: builds the parts from the configuration and keeps sessions running.
+
+Everything that touches the outside world is made here and passed in: the sound card, the
+clock, the random generator, the ledger's file, the forwarder. The loop and what is below it
+would run as well on a desk as in the simulated room, and do.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from earmark.audio import AudioPort, loudspeaker_dbfs, loudspeaker_rms, open_port
+from earmark.config import Config
+from earmark.errors import AudioError, StreamBroken
+from earmark.feedback import Earcons, Feedback, FeedbackHub, Journal, LightPattern, Lights
+from earmark.forward import Forwarder, open_forwarder
+from earmark.gate import Check, NonceCheck, SignalCheck, StaleCheck
+from earmark.judging import Judge, Judgement
+from earmark.loop import SILENCE, Identity, Parts, SessionLoop, SoundQueue
+from earmark.nonce import Ledger
+from earmark.session import SessionMachine, State
+from earmark.wake import MicroEndpointer, PreRoll, WakeDetector, wake_detector
+
+_log = logging.getLogger(__name__)
+
+REOPEN_FIRST_S = 1.0
+"""Pause before a broken stream is opened again, s; doubled every time it fails."""
+
+REOPEN_MAX_S = 30.0
+"""Longest such pause, s: a card that is plugged in again is found within half a minute."""
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class InlineExecutor(Executor):
+    """Does the work at once, in the caller's thread: for a room whose time stands still."""
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """Call `fn` and return its finished future."""
+        future: Future[_T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def build(
+    config: Config,
+    *,
+    executor: Executor,
+    ledger: Ledger | None = None,
+    forwarder: Forwarder | None = None,
+    wake: WakeDetector | None = None,
+    outlets: Sequence[Feedback] = (),
+    entropy: Callable[[int], bytes] = os.urandom,
+    now: Callable[[], float] = time.time,
+    observer: Callable[[Judgement, State], None] | None = None,
+) -> SessionLoop:
+    """Put a device together.
+
+    Parameters
+    ----------
+    config : all settings.
+    executor : does the heavy work; one worker, so that the ledger is written in order.
+    ledger, forwarder, wake : opened from the configuration when None.
+    outlets : further ways of feedback.
+    entropy, now : the generator of random bytes and the wall clock.
+    observer : told every judgement.
+
+    Raises
+    ------
+    EarmarkError
+        A part cannot work as it is configured.
+    """
+    # Before the detectors: pymicro-vad's destructor (2.1.0) swallows the exception that is under
+    # way when it runs, and a clear error would come out as a SystemError.
+    forwarder = forwarder or open_forwarder(config.forward)
+    ledger = ledger or Ledger.open(config.ledger.path, config.ledger)
+    wake = wake or wake_detector(config.wake)
+    checks: tuple[Check, ...] = (
+        SignalCheck(config.gate.signal),
+        NonceCheck(config.nonce),
+        StaleCheck(config.nonce),
+    )
+    sounds = SoundQueue()
+    earcons = Earcons(
+        config.feedback,
+        loudspeaker_dbfs(config.feedback.earcon_level_dbspl_1m, config.audio),
+        sounds.add,
+    )
+    lights = Lights(config.feedback, _no_lights)
+    journal = Journal(config.device.name, config.device.room)
+    return SessionLoop(
+        Parts(
+            machine=SessionMachine(config.session),
+            wake=wake,
+            endpointer=MicroEndpointer(config.wake.endpoint),
+            pre_roll=PreRoll(config.wake.pre_roll_s),
+            nonce=config.nonce,
+            nonce_rms=loudspeaker_rms(config.nonce.level_dbspl_1m, config.audio),
+            ledger=ledger,
+            judge=Judge(
+                config.nonce,
+                config.gate,
+                checks,
+                lambda: ledger.recent(config.ledger.keep_count + config.ledger.keep_imported),
+            ),
+            forwarder=forwarder,
+            feedback=FeedbackHub((earcons, lights, *outlets), journal),
+            sounds=sounds,
+            executor=executor,
+            entropy=entropy,
+            now=now,
+            identity=Identity(config.device.name, config.device.room),
+            observer=observer,
+        )
+    )
+
+
+def _no_lights(pattern: LightPattern) -> None:
+    """Lights are events so far; a driver for real ones takes this place."""
+    _log.debug("light %s", pattern.name)
+
+
+def drive(loop: SessionLoop, port: AudioPort, stop: Callable[[], bool]) -> None:
+    """Run sessions on a port until `stop` says so, asked once a block.
+
+    Raises
+    ------
+    StreamBroken
+        The stream stopped; the loop has been told.
+    """
+    play = SILENCE
+    while not stop():
+        try:
+            recorded = port.exchange(play)
+        except StreamBroken:
+            loop.stream_failed()
+            raise
+        play = loop.step(recorded)
+
+
+def run(
+    config: Config,
+    *,
+    opener: Callable[[], AudioPort] | None = None,
+    sleep: Callable[[float], object] = time.sleep,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Run the device until `stop` says so; a broken stream is opened again.
+
+    Parameters
+    ----------
+    opener : opens the audio port; the one of the configuration when None.
+    sleep : waits so many seconds between tries.
+
+    Raises
+    ------
+    EarmarkError
+        A part cannot work as it is configured: at start, before anything was heard.
+    """
+    opener = opener or (lambda: open_port(config.audio))
+    port: AudioPort | None = opener()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="earmark-work") as executor:
+        loop = build(config, executor=executor)
+        while port is not None and not stop():
+            try:
+                drive(loop, port, stop)
+            except StreamBroken as error:
+                _log.error("%s", error)
+                port.close()
+                port = _reopen(opener, sleep, stop)
+                if port is not None:
+                    loop.stream_restored()
+    if port is not None:
+        port.close()
+
+
+def _reopen(
+    opener: Callable[[], AudioPort], sleep: Callable[[float], object], stop: Callable[[], bool]
+) -> AudioPort | None:
+    """Open the port again, however long it takes; None when asked to stop meanwhile."""
+    pause_s = REOPEN_FIRST_S
+    while not stop():
+        sleep(pause_s)
+        try:
+            return opener()
+        except AudioError as error:
+            # The first failure was logged when the stream broke; repeats would fill the journal.
+            _log.debug("%s", error)
+            pause_s = min(REOPEN_MAX_S, 2.0 * pause_s)
+    return None

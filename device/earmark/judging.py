@@ -1,0 +1,107 @@
+"""From a session's recording to its verdict: the heavy work, in one call, beside the loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from earmark.gate import Check, Evidence, GateSettings, Verdict, judge, run_checks
+from earmark.nonce import Issue, Nonce, NonceSettings, clean, recall, verify
+from earmark.signal import Signal
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """A finished session, before anybody has looked at it.
+
+    Parameters
+    ----------
+    session : its identifier.
+    recording : the microphone from the pre-roll on.
+    nonce : what was played.
+    played_at_s : time in the recording at which its first block was handed to the player.
+    slots : how many slots were handed over.
+    speech : start and end of the command as the endpointer heard it, s; None for nobody.
+    woken_unix_s : when the wake word was recognised, UTC.
+    """
+
+    session: str
+    recording: Signal
+    nonce: Nonce
+    played_at_s: float
+    slots: int
+    speech: tuple[float, float] | None
+    woken_unix_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """A verdict with all that it rests on. It holds audio: for memory only, never for a log."""
+
+    recorded: Recorded
+    evidence: Evidence
+    verdict: Verdict
+    cpu_s: float
+    """CPU time of the whole decision, s, in the thread that made it."""
+
+    @property
+    def uncovered(self) -> tuple[tuple[float, float], ...]:
+        """Stretches of the command (in recording time, s) that the nonce did not cover."""
+        if self.evidence.nonce is None or self.evidence.speech is None:
+            return ()
+        return self.evidence.nonce.uncovered(*self.evidence.speech)
+
+
+class Judge:
+    """Looks for nonces, takes out the current one, runs the checks, applies the policy.
+
+    Parameters
+    ----------
+    nonce, gate : settings.
+    checks : run on every recording.
+    remembered : gives the issued nonces, newest first; may raise LedgerError.
+    """
+
+    def __init__(
+        self,
+        nonce: NonceSettings,
+        gate: GateSettings,
+        checks: Sequence[Check],
+        remembered: Callable[[], Iterable[Issue]],
+    ) -> None:
+        self._nonce = nonce
+        self._gate = gate
+        self._checks = tuple(checks)
+        self._remembered = remembered
+
+    def judge(self, recorded: Recorded) -> Judgement:
+        """Judge one recording.
+
+        Raises
+        ------
+        LedgerError
+            The remembered nonces could not be read.
+        """
+        began = time.thread_time()
+        report = verify(
+            recorded.recording,
+            recorded.nonce,
+            recorded.played_at_s,
+            recorded.slots,
+            self._nonce,
+        )
+        cleaned = clean(
+            recorded.recording, recorded.nonce, recorded.played_at_s, report, self._nonce
+        )
+        others = [issue for issue in self._remembered() if issue.session != recorded.session]
+        evidence = Evidence(
+            recording=recorded.recording,
+            cleaned=cleaned.signal,
+            speech=recorded.speech,
+            nonce=report,
+            stale=recall(cleaned.signal, others, self._nonce),
+            suppression_db=cleaned.suppression_db,
+        )
+        verdict = judge(run_checks(self._checks, evidence), self._gate)
+        return Judgement(recorded, evidence, verdict, time.thread_time() - began)

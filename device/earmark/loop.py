@@ -1,0 +1,439 @@
+"""The session loop: one recorded block in, one block to play out, every 20 ms.
+
+It owns the session machine, hands it what happens and carries out what it asks for. Heavy
+work (ledger, verdict, forwarding) goes to an executor and is collected in a later step, so a
+step stays short; with the inline executor everything happens at once and a run is
+deterministic, as the simulated room wants it.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from earmark import session as s
+from earmark.errors import EarmarkError
+from earmark.feedback import FeedbackHub
+from earmark.forward import Command, Forwarder
+from earmark.gate import Announcement, Decision, Reason, Verdict
+from earmark.judging import Judge, Judgement, Recorded
+from earmark.nonce import (
+    Bfsk,
+    Issue,
+    Ledger,
+    LiveCanceller,
+    Nonce,
+    NoncePlayer,
+    NonceSettings,
+    entropy_bytes,
+)
+from earmark.signal import BLOCK, BLOCK_S, RATE_HZ, Signal
+from earmark.wake import Endpointer, PreRoll, WakeDetector
+
+_log = logging.getLogger(__name__)
+
+SILENCE: Signal = np.zeros(BLOCK, np.float32)
+"""One block of nothing: what is played before the first block was heard."""
+
+MAX_QUEUED_SOUND_S = 5.0
+"""Most feedback sound that waits to be played, s: ten of the longest sounds."""
+
+_ANNOUNCED = {
+    s.Cue.WOKEN: Announcement.WOKEN,
+    s.Cue.NO_SPEECH: Announcement.TRY_AGAIN_NOTHING_HEARD,
+    s.Cue.TOO_LONG: Announcement.TRY_AGAIN_TOO_LONG,
+    s.Cue.LOCKED: Announcement.LOCKED,
+    s.Cue.UNLOCKED: Announcement.READY,
+    s.Cue.MUTED: Announcement.MUTED,
+    s.Cue.UNMUTED: Announcement.UNMUTED,
+    s.Cue.FAULT: Announcement.FAULT,
+    s.Cue.RESTORED: Announcement.READY,
+}
+"""What the room is told for a cue that follows from no verdict."""
+
+_FAULT = Verdict(Decision.RETRY, Reason.FAULT, ())
+"""The verdict when no verdict could be reached."""
+
+
+class SoundQueue:
+    """Feedback sounds on their way to the loudspeaker, one after the other."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Signal] = deque()
+        self._left = 0
+
+    def __len__(self) -> int:
+        """Samples that wait."""
+        return self._left
+
+    def add(self, sound: Signal) -> None:
+        """Queue a sound; dropped when too much waits already."""
+        if self._left + sound.size <= MAX_QUEUED_SOUND_S * RATE_HZ:
+            self._waiting.append(sound)
+            self._left += sound.size
+
+    def block(self) -> Signal:
+        """The next block, filled up with silence."""
+        out = np.zeros(BLOCK, np.float32)
+        filled = 0
+        while self._waiting and filled < BLOCK:
+            sound = self._waiting.popleft()
+            part = sound[: BLOCK - filled]
+            out[filled : filled + part.size] = part
+            filled += part.size
+            if part.size < sound.size:
+                self._waiting.appendleft(sound[part.size :])
+        self._left -= filled
+        return out
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which device this is and where it stands: the ledger's "where"."""
+
+    name: str
+    place: str
+
+
+@dataclass
+class Parts:
+    """What the loop is made of; all I/O comes in through here.
+
+    Parameters
+    ----------
+    entropy : gives so many fresh random bytes (the operating system's generator).
+    now : the wall clock, UTC, s.
+    nonce_rms : level of the nonce in the loudspeaker's samples.
+    observer : told every judgement with the decision that the machine made of it.
+    """
+
+    machine: s.SessionMachine
+    wake: WakeDetector
+    endpointer: Endpointer
+    pre_roll: PreRoll
+    nonce: NonceSettings
+    nonce_rms: float
+    ledger: Ledger
+    judge: Judge
+    forwarder: Forwarder
+    feedback: FeedbackHub
+    sounds: SoundQueue
+    executor: Executor
+    entropy: Callable[[int], bytes]
+    now: Callable[[], float]
+    identity: Identity
+    observer: Callable[[Judgement, s.State], None] | None = None
+
+
+class _Session:
+    """What is kept while one session is open."""
+
+    def __init__(self, number: int, pre_roll: Signal, woken_unix_s: float) -> None:
+        self.number = number
+        self.id = uuid.uuid4().hex
+        self.woken_unix_s = woken_unix_s
+        self.blocks = [pre_roll]
+        self.samples = pre_roll.size
+        self.recording = True
+        self.nonce: Nonce | None = None
+        self.player: NoncePlayer | None = None
+        self.canceller: LiveCanceller | None = None
+        self.played_at = 0
+        self.speaking = False
+        self.spoke = False
+        self.judgement: Judgement | None = None
+
+
+class SessionLoop:
+    """Runs sessions on a stream of blocks.
+
+    Parameters
+    ----------
+    parts : everything it works with.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._p = parts
+        self._wave = Bfsk.from_settings(parts.nonce)
+        self._session: _Session | None = None
+        self._players: list[NoncePlayer] = []
+        self._work: list[tuple[Future[s.Event], int]] = []
+        self._offline = False
+        self._verdict: tuple[str, Verdict] = ("none", _FAULT)
+
+    @property
+    def state(self) -> s.State:
+        """Where the session machine is."""
+        return self._p.machine.state
+
+    # -- what the daemon calls ------------------------------------------------------------
+
+    def step(self, recorded: Signal) -> Signal:
+        """Take one recorded block (``BLOCK`` samples) and return the next one to play."""
+        self._collect()
+        self._handle(s.Heard(BLOCK_S))
+        if self.state is not s.State.MUTED:
+            self._listen(recorded)
+        self._end_feedback()
+        return self._play()
+
+    def mute(self) -> None:
+        """Switch the microphone off: nothing is listened to, a session in progress ends."""
+        self._p.pre_roll.clear()
+        self._handle(s.Muted())
+
+    def unmute(self) -> None:
+        """Switch the microphone on again."""
+        self._p.wake.reset()
+        self._handle(s.Unmuted())
+
+    def stream_failed(self) -> None:
+        """The audio stream broke."""
+        self._p.pre_roll.clear()
+        self._players.clear()
+        self._handle(s.StreamFailed())
+
+    def stream_restored(self) -> None:
+        """The audio stream runs again."""
+        self._p.wake.reset()
+        self._handle(s.StreamRestored())
+
+    def close(self) -> None:
+        """Close what the loop works with. Closing twice is harmless."""
+        self._p.forwarder.close()
+        self._p.ledger.close()
+
+    # -- the microphone's side ------------------------------------------------------------
+
+    def _listen(self, block: Signal) -> None:
+        session = self._session
+        if session is not None and session.recording:
+            session.blocks.append(block)
+            session.samples += block.size
+            self._endpoint(session, block)
+        else:
+            self._p.pre_roll.push(block)
+        if self._p.wake.heard(block) and self.state in (s.State.IDLE, s.State.LOCKED):
+            self._handle(s.Woken())
+
+    def _endpoint(self, session: _Session, block: Signal) -> None:
+        clean = block if session.canceller is None else session.canceller.feed(block)
+        for start in range(0, clean.size, BLOCK):
+            self._hear(session, clean[start : start + BLOCK])
+        quiet = session.spoke and not session.speaking
+        if quiet and self.state is s.State.LISTENING and self._whole_nonce(session):
+            self._handle(s.CommandEnded(session.number))
+
+    def _hear(self, session: _Session, block: Signal) -> None:
+        """Let the endpointer hear one block without the nonce."""
+        session.speaking = self._p.endpointer.feed(block)
+        if session.speaking and not session.spoke:
+            session.spoke = True
+            self._handle(s.SpeechStarted(session.number))
+
+    def _whole_nonce(self, session: _Session) -> bool:
+        """Whether every bit of the nonce has reached the microphone by now."""
+        if session.canceller is None:
+            return False
+        delay_s = session.canceller.delay_s
+        if delay_s is None:
+            delay_s = self._p.nonce.max_delay_s
+        heard_s = (session.samples - session.played_at) / RATE_HZ
+        return heard_s >= self._p.nonce.cycle_s + delay_s + self._wave.slot_s
+
+    # -- the loudspeaker's side -----------------------------------------------------------
+
+    def _play(self) -> Signal:
+        out = self._p.sounds.block()
+        for player in self._players:
+            out = out + player.block()
+        self._players = [player for player in self._players if not player.done]
+        return out
+
+    def _end_feedback(self) -> None:
+        waiting = self.state in (s.State.RETRY, s.State.REJECTED)
+        if waiting and not len(self._p.sounds):
+            self._handle(s.FeedbackDone(self._p.machine.session))
+
+    # -- the machine ----------------------------------------------------------------------
+
+    def _handle(self, event: s.Event) -> None:
+        for action in self._p.machine.handle(event):
+            if isinstance(action, s.Cue):
+                self._cue(action)
+            else:
+                self._TASKS[action](self)
+
+    def _cue(self, cue: s.Cue) -> None:
+        if cue in _ANNOUNCED:
+            told = _ANNOUNCED[cue]
+            if cue is s.Cue.FAULT and self._offline:
+                told = Announcement.OFFLINE
+            self._p.feedback.announce(told)
+            return
+        identifier, verdict = self._verdict
+        # A retry that the machine turned into a rejection is told like any rejection.
+        out_of_tries = cue is s.Cue.REJECTED and verdict.decision is Decision.RETRY
+        self._p.feedback.verdict(
+            identifier, verdict, Announcement.COULD_NOT_VERIFY if out_of_tries else None
+        )
+
+    def _start_recording(self) -> None:
+        self._p.endpointer.reset()
+        self._session = session = _Session(
+            self._p.machine.session, self._p.pre_roll.take(), self._p.now()
+        )
+        self._p.pre_roll.clear()
+        pre_roll = session.blocks[0]
+        for start in range(0, pre_roll.size - BLOCK + 1, BLOCK):
+            session.speaking = self._p.endpointer.feed(pre_roll[start : start + BLOCK])
+
+    def _issue_nonce(self) -> None:
+        session = self._open()
+        bits = self._p.nonce.payload_bits
+        session.nonce = nonce = Nonce.from_entropy(bits, self._p.entropy(entropy_bytes(bits)))
+        issue = Issue(
+            session=session.id,
+            device=self._p.identity.name,
+            place=self._p.identity.place,
+            issued_at=self._p.now(),
+            payload=nonce.payload,
+            hop_key=nonce.hop_key,
+            waveform=self._wave.to_json(),
+            slots=None,
+        )
+
+        def record() -> s.Event:
+            try:
+                self._p.ledger.record(issue)
+            except EarmarkError as error:
+                _log.error("%s", error)
+                return s.StorageFailed(session.number)
+            return s.NonceIssued(session.number)
+
+        self._submit(record, session.number)
+
+    def _start_nonce(self) -> None:
+        session = self._open()
+        assert session.nonce is not None  # issued before, by the table
+        session.player = NoncePlayer(session.nonce, self._wave, self._p.nonce_rms)
+        session.canceller = LiveCanceller(session.nonce, self._p.nonce)
+        session.played_at = session.samples
+        self._players.append(session.player)
+
+    def _stop_nonce(self) -> None:
+        session = self._open()
+        assert session.player is not None  # started before, by the table
+        session.player.stop()
+        slots = session.player.slots
+
+        def finish() -> None:
+            try:
+                self._p.ledger.finish(session.id, slots)
+            except EarmarkError as error:
+                # The nonce stays in the ledger with an unknown end, which the search allows for.
+                _log.error("%s", error)
+
+        self._p.executor.submit(finish)
+
+    def _verify(self) -> None:
+        session = self._open()
+        session.recording = False
+        assert session.nonce is not None
+        assert session.player is not None
+        span = self._p.endpointer.span
+        recorded = Recorded(
+            session=session.id,
+            recording=np.concatenate(session.blocks),
+            nonce=session.nonce,
+            played_at_s=session.played_at / RATE_HZ,
+            slots=session.player.slots,
+            speech=None if span is None else (span.start_s, span.end_s),
+            woken_unix_s=session.woken_unix_s,
+        )
+        session.blocks.clear()
+
+        def judge() -> s.Event:
+            try:
+                session.judgement = self._p.judge.judge(recorded)
+            except Exception as error:
+                # The type only: a message might quote audio or bits. No verdict is a fault.
+                _log.error("no verdict: %s", type(error).__name__)
+                session.judgement = None
+                return s.Judged(session.number, s.Decision.RETRY)
+            return s.Judged(session.number, s.Decision(session.judgement.verdict.decision.value))
+
+        self._submit(judge, session.number)
+
+    def _forward(self) -> None:
+        session = self._open()
+        judgement = session.judgement
+        if judgement is None:
+            raise RuntimeError("nothing was judged, so nothing may leave")
+        command = Command(
+            audio=judgement.evidence.cleaned,
+            session=session.id,
+            device=self._p.identity.name,
+            place=self._p.identity.place,
+            woken_unix_s=session.woken_unix_s,
+            uncovered_s=judgement.uncovered,
+            verdict=judgement.verdict,
+        )
+
+        def send() -> s.Event:
+            try:
+                self._p.forwarder.send(command)
+            except EarmarkError as error:
+                _log.error("%s", error)
+                return s.ForwardFailed(session.number)
+            return s.Forwarded(session.number)
+
+        self._submit(send, session.number)
+
+    def _discard(self) -> None:
+        self._session = None
+
+    _TASKS: ClassVar[dict[s.Task, Callable[[SessionLoop], None]]] = {
+        s.Task.START_RECORDING: _start_recording,
+        s.Task.ISSUE_NONCE: _issue_nonce,
+        s.Task.START_NONCE: _start_nonce,
+        s.Task.STOP_NONCE: _stop_nonce,
+        s.Task.VERIFY: _verify,
+        s.Task.FORWARD: _forward,
+        s.Task.DISCARD: _discard,
+    }
+
+    def _open(self) -> _Session:
+        if self._session is None:
+            raise RuntimeError("the machine asked for a session's work without a session")
+        return self._session
+
+    # -- work beside the loop -------------------------------------------------------------
+
+    def _submit(self, work: Callable[[], s.Event], number: int) -> None:
+        self._work.append((self._p.executor.submit(work), number))
+
+    def _collect(self) -> None:
+        """Hand the machine what the executor has finished."""
+        while done := next((item for item in self._work if item[0].done()), None):
+            self._work.remove(done)
+            future, number = done
+            self._finished(future.result(), number)
+
+    def _finished(self, event: s.Event, number: int) -> None:
+        session = self._session
+        self._offline = isinstance(event, s.ForwardFailed)
+        judgement = None
+        if isinstance(event, s.Judged) and session is not None and session.number == number:
+            judgement = session.judgement
+            self._verdict = (session.id, judgement.verdict if judgement else _FAULT)
+        self._handle(event)
+        if judgement is not None and self._p.observer is not None:
+            self._p.observer(judgement, self.state)
