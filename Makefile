@@ -36,5 +36,5 @@ bench: $(STAMP) ## sessions drawn from a corpus: DATA=<folder> JSON=<file> SEED=
 	@$(BIN)/earmark-host bench session --data "$(DATA)" --json "$(JSON)" --seed $(SEED) $(if $(QUICK),--quick)
 
 clean: ## remove .venv/, caches and what runs left behind
-	rm -rf $(VENV) build dist out .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist out earmark-demo .mypy_cache .pytest_cache .ruff_cache
 	find device host calibration tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -396,7 +396,7 @@ def _suggestion(key: Key) -> str:
 
 
 def _wanted(info: FieldInfo) -> str:
-    """What a field takes, as an instruction: ``give a number from 5 to 40``."""
+    """What a field takes, as an instruction: ``give a number from 10 to 40``."""
     if _model_of(info) is not None:
         return "write its settings below it, indented, each as 'key: value'"
     kind, choices = _kind(info.annotation)
@@ -407,7 +407,7 @@ def _wanted(info: FieldInfo) -> str:
         text.format(limits[name]) for name, text in _LIMITS.items() if limits.get(name) is not None
     ]
     if "ge" in limits and "le" in limits:
-        texts = [f"from {limits['ge']} to {limits['le']}"]
+        texts[:2] = [f"from {limits['ge']} to {limits['le']}"]
     return " ".join([f"give {kind}", " and ".join(texts)]).rstrip()
 
 
@@ -416,6 +416,7 @@ _LIMITS = {
     "ge": "of at least {}",
     "lt": "below {}",
     "le": "of at most {}",
+    "multiple_of": "divisible by {}",
     "min_length": "of length {} or more",
     "max_length": "of length {} or less",
     "pattern": "that matches {}",

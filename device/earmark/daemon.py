@@ -12,11 +12,20 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from typing import ParamSpec, TypeVar
 
-from earmark.audio import AudioPort, loudspeaker_dbfs, loudspeaker_rms, open_port
+from earmark.audio import (
+    AudioPort,
+    Paced,
+    WavPort,
+    loudspeaker_dbfs,
+    loudspeaker_rms,
+    open_port,
+)
 from earmark.config import Config
-from earmark.errors import AudioError, StreamBroken
+from earmark.errors import AudioError, ConfigError, StreamBroken
 from earmark.feedback import Earcons, Feedback, FeedbackHub, Journal, LightPattern, Lights
 from earmark.forward import Forwarder, open_forwarder
 from earmark.gate import Check, NonceCheck, SignalCheck, StaleCheck
@@ -81,9 +90,18 @@ def build(
     """
     # Before the detectors: pymicro-vad's destructor (2.1.0) swallows the exception that is under
     # way when it runs, and a clear error would come out as a SystemError.
-    forwarder = forwarder or open_forwarder(config.forward)
-    ledger = ledger or Ledger.open(config.ledger.path, config.ledger)
-    wake = wake or wake_detector(config.wake)
+    with ExitStack() as opened:  # closed again when a later part fails
+        if forwarder is None:
+            forwarder = open_forwarder(config.forward)
+            opened.callback(forwarder.close)
+        if ledger is None:
+            ledger = Ledger.open(config.ledger.path, config.ledger)
+            opened.callback(ledger.close)
+        journal = _journal(config)
+        wake = wake or wake_detector(config.wake)
+        endpointer = MicroEndpointer(config.wake.endpoint)
+        opened.pop_all()  # from here on the loop closes them
+    remembered = partial(ledger.recent, config.ledger.keep_count + config.ledger.keep_imported)
     checks: tuple[Check, ...] = (
         SignalCheck(config.gate.signal),
         NonceCheck(config.nonce),
@@ -96,22 +114,16 @@ def build(
         sounds.add,
     )
     lights = Lights(config.feedback, _no_lights)
-    journal = Journal(config.device.name, config.device.room)
     return SessionLoop(
         Parts(
             machine=SessionMachine(config.session),
             wake=wake,
-            endpointer=MicroEndpointer(config.wake.endpoint),
+            endpointer=endpointer,
             pre_roll=PreRoll(config.wake.pre_roll_s),
             nonce=config.nonce,
             nonce_rms=loudspeaker_rms(config.nonce.level_dbspl_1m, config.audio),
             ledger=ledger,
-            judge=Judge(
-                config.nonce,
-                config.gate,
-                checks,
-                lambda: ledger.recent(config.ledger.keep_count + config.ledger.keep_imported),
-            ),
+            judge=Judge(config.nonce, config.gate, checks, remembered),
             forwarder=forwarder,
             feedback=FeedbackHub((earcons, lights, *outlets), journal),
             sounds=sounds,
@@ -122,6 +134,13 @@ def build(
             observer=observer,
         )
     )
+
+
+def _journal(config: Config) -> Journal:
+    try:
+        return Journal(config.device.name, config.device.room)
+    except ValueError as error:
+        raise ConfigError(f"device.name or device.room: {error}", "choose another") from None
 
 
 def _no_lights(pattern: LightPattern) -> None:
@@ -166,21 +185,46 @@ def run(
     EarmarkError
         A part cannot work as it is configured: at start, before anything was heard.
     """
-    opener = opener or (lambda: open_port(config.audio))
+    opener = opener or (lambda: _open(config))
     port: AudioPort | None = opener()
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="earmark-work") as executor:
-        loop = build(config, executor=executor)
-        while port is not None and not stop():
-            try:
-                drive(loop, port, stop)
-            except StreamBroken as error:
-                _log.error("%s", error)
-                port.close()
-                port = _reopen(opener, sleep, stop)
-                if port is not None:
-                    loop.stream_restored()
-    if port is not None:
-        port.close()
+    loop: SessionLoop | None = None
+    try:
+        # Its end is waited for before the loop is closed: the last work needs the ledger.
+        with _executor(config) as executor:
+            loop = build(config, executor=executor)
+            while port is not None and not _over(loop, port, stop):
+                try:
+                    drive(loop, port, partial(_over, loop, port, stop))
+                except StreamBroken as error:
+                    _log.error("%s", error)
+                    port.close()
+                    port = _reopen(opener, sleep, stop)
+                    if port is not None:
+                        loop.stream_restored()
+    finally:
+        if loop is not None:
+            loop.close()
+        if port is not None:
+            port.close()
+
+
+def _open(config: Config) -> AudioPort:
+    port = open_port(config.audio)
+    # The room would otherwise run as fast as the processor can.
+    return Paced(port, time.monotonic, time.sleep) if config.audio.kind == "simulated" else port
+
+
+def _executor(config: Config) -> Executor:
+    """A thread beside the audio; for a file, whose time stands still meanwhile, none."""
+    if config.audio.kind == "wav":
+        return InlineExecutor()
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="earmark-work")
+
+
+def _over(loop: SessionLoop, port: AudioPort, stop: Callable[[], bool]) -> bool:
+    """Asked to stop, or a file has been heard to its end and its last session is over."""
+    heard = isinstance(port, WavPort) and port.exhausted and loop.state is State.IDLE
+    return stop() or heard
 
 
 def _reopen(

@@ -92,7 +92,12 @@ class Judge:
             self._nonce,
         )
         cleaned = clean(
-            recorded.recording, recorded.nonce, recorded.played_at_s, report, self._nonce
+            recorded.recording,
+            recorded.nonce,
+            recorded.played_at_s,
+            report,
+            self._nonce,
+            recorded.slots,
         )
         others = [issue for issue in self._remembered() if issue.session != recorded.session]
         evidence = Evidence(
@@ -100,7 +105,7 @@ class Judge:
             cleaned=cleaned.signal,
             speech=recorded.speech,
             nonce=report,
-            stale=recall(cleaned.signal, others, self._nonce),
+            stale=recall(cleaned.signal, others, self._nonce, recorded.speech),
             suppression_db=cleaned.suppression_db,
         )
         verdict = judge(run_checks(self._checks, evidence), self._gate)

@@ -45,6 +45,18 @@ SILENCE: Signal = np.zeros(BLOCK, np.float32)
 MAX_QUEUED_SOUND_S = 5.0
 """Most feedback sound that waits to be played, s: ten of the longest sounds."""
 
+WAKE_TAIL_S = 0.2
+"""Speech that ends sooner than this after the wake word was recognised is the wake word, s: the
+pre-roll holds its end. Alone it was heard to end from 0.12 s before to 0.10 s after."""
+
+ECHO_S = 0.5
+"""Time after our own sound that its reverberation may still be heard, s: 60 dB in a room of
+RT60 0.5 s."""
+
+EARLY_S = 0.2
+"""Speech that is on this soon after the wake word, s, is taken to have begun in the pre-roll: of
+commands that followed at once the endpointer put the start 0.1 to 0.16 s after it."""
+
 _ANNOUNCED = {
     s.Cue.WOKEN: Announcement.WOKEN,
     s.Cue.NO_SPEECH: Announcement.TRY_AGAIN_NOTHING_HEARD,
@@ -140,6 +152,7 @@ class _Session:
         self.id = uuid.uuid4().hex
         self.woken_unix_s = woken_unix_s
         self.blocks = [pre_roll]
+        self.pre_roll_s = pre_roll.size / RATE_HZ
         self.samples = pre_roll.size
         self.recording = True
         self.nonce: Nonce | None = None
@@ -166,6 +179,7 @@ class SessionLoop:
         self._players: list[NoncePlayer] = []
         self._work: list[tuple[Future[s.Event], int]] = []
         self._offline = False
+        self._own_sound_s = 0.0
         self._verdict: tuple[str, Verdict] = ("none", _FAULT)
 
     @property
@@ -220,8 +234,18 @@ class SessionLoop:
             self._endpoint(session, block)
         else:
             self._p.pre_roll.push(block)
+            self._overhear(block)
         if self._p.wake.heard(block) and self.state in (s.State.IDLE, s.State.LOCKED):
             self._handle(s.Woken())
+
+    def _overhear(self, block: Signal) -> None:
+        """Let the endpointer know the room, but not by our own sounds and their echoes."""
+        if self._players or len(self._p.sounds):
+            self._own_sound_s = self._p.nonce.max_delay_s + ECHO_S
+        elif self._own_sound_s > 0.0:
+            self._own_sound_s -= BLOCK_S
+        else:
+            self._p.endpointer.overhear(block)
 
     def _endpoint(self, session: _Session, block: Signal) -> None:
         clean = block if session.canceller is None else session.canceller.feed(block)
@@ -234,7 +258,9 @@ class SessionLoop:
     def _hear(self, session: _Session, block: Signal) -> None:
         """Let the endpointer hear one block without the nonce."""
         session.speaking = self._p.endpointer.feed(block)
-        if session.speaking and not session.spoke:
+        span = self._p.endpointer.span
+        beyond = span is not None and span.end_s > WAKE_TAIL_S
+        if session.speaking and beyond and not session.spoke:
             session.spoke = True
             self._handle(s.SpeechStarted(session.number))
 
@@ -287,13 +313,8 @@ class SessionLoop:
 
     def _start_recording(self) -> None:
         self._p.endpointer.reset()
-        self._session = session = _Session(
-            self._p.machine.session, self._p.pre_roll.take(), self._p.now()
-        )
+        self._session = _Session(self._p.machine.session, self._p.pre_roll.take(), self._p.now())
         self._p.pre_roll.clear()
-        pre_roll = session.blocks[0]
-        for start in range(0, pre_roll.size - BLOCK + 1, BLOCK):
-            session.speaking = self._p.endpointer.feed(pre_roll[start : start + BLOCK])
 
     def _issue_nonce(self) -> None:
         session = self._open()
@@ -315,6 +336,9 @@ class SessionLoop:
                 self._p.ledger.record(issue)
             except EarmarkError as error:
                 _log.error("%s", error)
+                return s.StorageFailed(session.number)
+            except Exception as error:
+                _log.error("the nonce was not recorded: %s", type(error).__name__)
                 return s.StorageFailed(session.number)
             return s.NonceIssued(session.number)
 
@@ -348,14 +372,13 @@ class SessionLoop:
         session.recording = False
         assert session.nonce is not None
         assert session.player is not None
-        span = self._p.endpointer.span
         recorded = Recorded(
             session=session.id,
             recording=np.concatenate(session.blocks),
             nonce=session.nonce,
             played_at_s=session.played_at / RATE_HZ,
             slots=session.player.slots,
-            speech=None if span is None else (span.start_s, span.end_s),
+            speech=self._speech(session),
             woken_unix_s=session.woken_unix_s,
         )
         session.blocks.clear()
@@ -371,6 +394,15 @@ class SessionLoop:
             return s.Judged(session.number, s.Decision(session.judgement.verdict.decision.value))
 
         self._submit(judge, session.number)
+
+    def _speech(self, session: _Session) -> tuple[float, float] | None:
+        """Where in the recording the command lies; the endpointer heard it from the pre-roll on."""
+        span = self._p.endpointer.span
+        if span is None:
+            return None
+        heard_from_s = session.pre_roll_s
+        start_s = 0.0 if span.start_s < EARLY_S else heard_from_s + span.start_s
+        return start_s, heard_from_s + span.end_s
 
     def _forward(self) -> None:
         session = self._open()
@@ -393,11 +425,18 @@ class SessionLoop:
             except EarmarkError as error:
                 _log.error("%s", error)
                 return s.ForwardFailed(session.number)
+            except Exception as error:
+                # The type only: a message might quote the command.
+                _log.error("the command was not forwarded: %s", type(error).__name__)
+                return s.ForwardFailed(session.number)
             return s.Forwarded(session.number)
 
         self._submit(send, session.number)
 
     def _discard(self) -> None:
+        number = self._open().number
+        # What has not begun yet never will: a command must not leave after its session.
+        self._work = [item for item in self._work if not (item[1] == number and item[0].cancel())]
         self._session = None
 
     _TASKS: ClassVar[dict[s.Task, Callable[[SessionLoop], None]]] = {
@@ -429,11 +468,13 @@ class SessionLoop:
 
     def _finished(self, event: s.Event, number: int) -> None:
         session = self._session
-        self._offline = isinstance(event, s.ForwardFailed)
         judgement = None
         if isinstance(event, s.Judged) and session is not None and session.number == number:
             judgement = session.judgement
             self._verdict = (session.id, judgement.verdict if judgement else _FAULT)
+        # For the cue of this very event: any later fault is one of our own.
+        self._offline = isinstance(event, s.ForwardFailed)
         self._handle(event)
+        self._offline = False
         if judgement is not None and self._p.observer is not None:
             self._p.observer(judgement, self.state)

@@ -125,7 +125,7 @@ WRONG_SETTINGS = {
     "nothing like it": ("device: {qqq: 1}", "1: device.qqq is not a setting: device can set name,"),
     "above the range": (
         "nonce: {bit_rate_hz: 900}",
-        "1: nonce.bit_rate_hz = 900: give a number from 5.0 to 40.0",
+        "1: nonce.bit_rate_hz = 900: give a number from 10.0 to 40.0",
     ),
     "below the range": (
         "nonce: {payload_bits: 8}",
@@ -137,15 +137,15 @@ WRONG_SETTINGS = {
     ),
     "text for a number": (
         "nonce: {channels: many}",
-        '1: nonce.channels = "many": give a whole number from 1 to 32',
+        '1: nonce.channels = "many": give a whole number from 4 to 32',
     ),
     "quoted number": (
         "nonce: {channels: '8'}",
-        '1: nonce.channels = "8": give a whole number from 1 to 32',
+        '1: nonce.channels = "8": give a whole number from 4 to 32',
     ),
     "boolean for a number": (
         "nonce: {channels: yes}",
-        "1: nonce.channels = true: give a whole number from 1 to 32",
+        "1: nonce.channels = true: give a whole number from 4 to 32",
     ),
     "number for text": ("device: {name: 5}", "1: device.name = 5: give text (in quotes)"),
     "empty text": ("device: {name: ''}", '1: device.name = "": give text (in quotes) of length'),

@@ -1,0 +1,26 @@
+"""A household evening in simulated rooms, with real speech: what `earmark demo` shows."""
+
+from earmark.demo.clips import ASSETS, Clip, ClipKind, Clips, load_clips
+from earmark.demo.command import OUT, run_demo
+from earmark.demo.evening import Evening, SceneResult, Sound
+from earmark.demo.scenes import EVENING, QUICK, Expected, Replays, Scene, Speaks, chosen
+
+__all__ = [
+    "ASSETS",
+    "EVENING",
+    "OUT",
+    "QUICK",
+    "Clip",
+    "ClipKind",
+    "Clips",
+    "Evening",
+    "Expected",
+    "Replays",
+    "Scene",
+    "SceneResult",
+    "Sound",
+    "Speaks",
+    "chosen",
+    "load_clips",
+    "run_demo",
+]

@@ -101,6 +101,7 @@ FIELDS: Mapping[str, Callable[[object], Value]] = {
     "snr_db": _number,
     "drift_ppm": _number,
     "shift_hz": _number,
+    "covered_s": _number,
     "uncovered_s": _number,
     "speech_s": _number,
     "speech_dbfs": _number,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from datetime import UTC, datetime
 
@@ -29,7 +30,9 @@ class NonceCheck:
             return Finding(self.name, Outcome.UNDETERMINED, Reason.FAULT, math.nan)
         spans = () if evidence.speech is None else report.uncovered(*evidence.speech)
         uncovered = [end - start for start, end in spans]
-        reason = self._reason(report, max(uncovered, default=0.0))
+        start_s, end_s = evidence.speech or (0.0, 0.0)
+        covered_s = end_s - start_s - sum(uncovered)
+        reason = self._reason(report, max(uncovered, default=0.0), covered_s)
         return Finding(
             self.name,
             Outcome.PASSED if reason is Reason.FRESH else Outcome.FAILED,
@@ -46,18 +49,20 @@ class NonceCheck:
                 "offset_s": round(report.offset_s, 4),
                 "drift_ppm": round(report.drift_ppm, 1),
                 "shift_hz": round(report.shift_hz, 2),
+                "covered_s": round(covered_s, 3),
                 "uncovered_s": round(sum(uncovered), 3),
                 "suppression_db": round(evidence.suppression_db, 1),
             },
         )
 
-    def _reason(self, report: Report, longest_gap_s: float) -> Reason:
+    def _reason(self, report: Report, longest_gap_s: float, covered_s: float) -> Reason:
         if not report.present:
             return Reason.NONCE_ABSENT
         received_errors = report.bit_errors - (report.bits - report.bits_received)
         if received_errors > self._settings.max_bit_error_rate * report.bits:
             return Reason.NONCE_DAMAGED
-        if not report.complete or longest_gap_s > self._settings.max_uncovered_s:
+        too_bare = longest_gap_s > self._settings.max_uncovered_s
+        if not report.complete or too_bare or covered_s < self._settings.min_covered_s:
             return Reason.NONCE_INCOMPLETE
         return Reason.FRESH
 
@@ -65,8 +70,8 @@ class NonceCheck:
 class StaleCheck:
     """Is a nonce of an earlier session in the recording? Then it was made in that session.
 
-    The score is the evidence for it, ``-log10`` of the bound on its chance: 4 at the default
-    limit of 1e-4, some 20 to 40 for a replay, 0 for none. When the current nonce is damaged
+    The score is the evidence for it, ``-log10`` of the bound on its chance: 3 at the default
+    limit of 1e-3, some 20 to 40 for a replay, 0 for none. When the current nonce is damaged
     at the same time, it is the paper's case of interference.
     """
 
@@ -80,13 +85,15 @@ class StaleCheck:
         stale = evidence.stale
         if stale is None:
             return Finding(self.name, Outcome.UNDETERMINED, Reason.FAULT, math.nan)
-        score = -math.log10(max(stale.chance, 1e-300))
+        score = math.log10(1.0 / max(stale.chance, 1e-300))
         detail: dict[str, object] = {"searched": stale.searched, "deviations": stale.score}
         if not stale.found:
             return Finding(self.name, Outcome.PASSED, Reason.FRESH, score, detail)
         if stale.recorded_at is not None:
-            at = datetime.fromtimestamp(stale.recorded_at, UTC)
-            detail["recorded_utc"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+            # A time beyond the calendar, out of an import, must not hide the find.
+            with contextlib.suppress(ValueError, OverflowError, OSError):
+                at = datetime.fromtimestamp(stale.recorded_at, UTC)
+                detail["recorded_utc"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
         detail |= {
             "recorded_session": stale.session,
             "recorded_device": stale.device,

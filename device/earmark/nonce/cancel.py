@@ -9,6 +9,7 @@ what was recorded so far, and again as the recording grows.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,7 +136,12 @@ class Cleaned:
 
 
 def clean(
-    recording: Signal, nonce: Nonce, played_at_s: float, report: Report, settings: NonceSettings
+    recording: Signal,
+    nonce: Nonce,
+    played_at_s: float,
+    report: Report,
+    settings: NonceSettings,
+    played_slots: int | None = None,
 ) -> Cleaned:
     """Take the nonce out of a whole recording.
 
@@ -145,6 +151,7 @@ def clean(
     played_at_s : time in it at which the player was handed the nonce's first sample.
     report : what :func:`~earmark.nonce.verify.verify` found in the same recording: its clock
         is the one that the nonce is rebuilt with.
+    played_slots : how many slots were handed over; None when it played on to the end.
     """
     wave = Bfsk.from_settings(settings)
     if report.slots == 0:
@@ -152,6 +159,8 @@ def clean(
     start = round(played_at_s * RATE_HZ)
     part = recording[start:]
     reference = _reference(wave, nonce, report, part.size)
+    if played_slots is not None:
+        reference[math.ceil(played_slots * wave.slot_s * RATE_HZ) :] = 0.0
     path = estimate_path(part, reference, report.offset_s - played_at_s, settings.canceller_taps_s)
     signal = recording.copy()
     signal[start:] -= path.apply(reference)

@@ -93,7 +93,7 @@ def tone_grid(baseband: Baseband, wave: Bfsk, max_shift_hz: float) -> ToneGrid:
     size = fft.next_fast_len(max(window, int(np.ceil(2.0 * baseband.rate_hz / SHIFT_STEP_HZ))))
     spectra = np.abs(fft.fft(frames, size, axis=1)) ** 2
     side = int(np.ceil(max_shift_hz / SHIFT_STEP_HZ))
-    shifts_hz = np.arange(-side, side + 1) * SHIFT_STEP_HZ
+    shifts_hz = np.asarray(np.arange(-side, side + 1) * SHIFT_STEP_HZ, np.float64)
     offsets = wave.tone_hz[None, :] + shifts_hz[:, None] - baseband.centre_hz
     bins = np.round(offsets * size / baseband.rate_hz).astype(np.int64) % size
     power = np.moveaxis(spectra[:, bins], 0, 1) / window**2

@@ -22,6 +22,10 @@ from earmark.signal import RATE_HZ, Signal
 MIN_SLOTS = 12
 """Fewer slots than this leave drift and shift undetermined: the grid values stand."""
 
+MAX_COARSE_SLOTS = 160
+"""Slots that the grid search looks at, 8 s at 20 bit/s: its cost grows with the third power of
+their number, and what it finds is near enough for the climb on all slots."""
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -54,35 +58,28 @@ def estimate_clock(
     if slots < MIN_SLOTS:
         return coarse
     frequency = wave.tone_hz[tones]
-    time = np.arange(slots) * wave.slot_s
+    time = np.asarray(np.arange(slots) * wave.slot_s, np.float64)
     amplitude = _amplitudes(recording, wave, frequency, offset_s, shift_hz)
     # Phase is all that counts: a loud slot is not a better clock than a quiet one.
     phase = amplitude / np.maximum(np.abs(amplitude), 1e-30)
 
-    centred = frequency - frequency.mean()
-    span_s = max(time[-1], wave.slot_s)
-    width_hz = max(float(np.ptp(frequency)), wave.bit_rate_hz)
-    slack_s = 1.5 * wave.slot_s / STEPS_PER_SLOT
+    centred = np.asarray(frequency - frequency.mean(), np.float64)
+    span_s = max(float(time[:MAX_COARSE_SLOTS][-1]), wave.slot_s)
+    width_hz = float(max(np.ptp(frequency), wave.bit_rate_hz))
+    # Farther away the tones, evenly spaced, have the same phases once more.
+    slack_s = min(1.5 * wave.slot_s / STEPS_PER_SLOT, 0.5 / wave.tone_spacing_hz)
     delays = np.arange(-slack_s, slack_s, 0.25 / width_hz)
     drift_step = 0.25 / (width_hz * span_s)
     side = int(np.ceil(1.2 * max_drift_ppm * 1e-6 / drift_step))
-    drifts = np.arange(-side, side + 1) * drift_step
-    edge_hz = SHIFT_STEP_HZ + max_drift_ppm * 1e-6 * frequency.mean()
+    drifts = np.asarray(np.arange(-side, side + 1) * drift_step, np.float64)
+    # In noise the grid's shift is good to a quarter of a tone's width.
+    edge_hz = max(SHIFT_STEP_HZ, wave.bit_rate_hz / 4.0)
+    edge_hz += max_drift_ppm * 1e-6 * float(frequency.mean())
+    edge_hz = min(edge_hz, wave.bit_rate_hz / 2.0)  # beyond, the slots' phases repeat
     turns = np.arange(-edge_hz, edge_hz, 0.25 / span_s)
 
-    # score[d, r, t] = |sum_j phase_j exp(2 pi i (f d - f time r - time t))|
-    by_delay = phase * np.exp(2j * np.pi * delays[:, None] * centred)
-    by_drift = np.exp(-2j * np.pi * drifts[:, None] * (centred * time))
-    by_turn = np.exp(-2j * np.pi * turns[:, None] * time)
-    both = (by_delay[:, None, :] * by_drift[None]).reshape(-1, slots)
-    score = np.abs(both @ by_turn.T)
-    best, turn_index = np.unravel_index(int(np.argmax(score)), score.shape)
-    delay_index, drift_index = divmod(int(best), drifts.size)
-    start = (
-        float(delays[delay_index]),
-        float(drifts[drift_index]),
-        float(turns[int(turn_index)]),
-    )
+    part = slice(MAX_COARSE_SLOTS)
+    start = _coarse(phase[part], centred[part], time[part], delays, drifts, turns)
     delay, drift, turn = _refine(phase, centred, time, tones, start)
     return Clock(
         offset_s=offset_s + delay,
@@ -90,6 +87,32 @@ def estimate_clock(
         # The periodogram's "turn" holds the drift at the mean frequency as well.
         shift_hz=shift_hz + turn - drift * float(frequency.mean()),
     )
+
+
+def _coarse(
+    phase: NDArray[np.complex128],
+    centred: NDArray[np.float64],
+    time: NDArray[np.float64],
+    delays: NDArray[np.float64],
+    drifts: NDArray[np.float64],
+    turns: NDArray[np.float64],
+) -> tuple[float, float, float]:
+    """The highest point of the periodogram on the grid of delays, drifts and turns.
+
+    score[d, r, t] = |sum_j phase_j exp(2 pi i (f_j d - f_j time_j r - time_j t))|, one delay
+    at a time: all together would be some 60 MB after 15 s.
+    """
+    by_drift = np.exp(-2j * np.pi * drifts[:, None] * (centred * time))
+    by_turn = np.exp(-2j * np.pi * turns[:, None] * time).T
+    best, start = -1.0, (0.0, 0.0, 0.0)
+    for delay in delays:
+        score = np.abs((phase * np.exp(2j * np.pi * delay * centred) * by_drift) @ by_turn)
+        drift_index, turn_index = divmod(int(np.argmax(score)), turns.size)
+        top = float(score[drift_index, turn_index])
+        if top > best:
+            best = top
+            start = (float(delay), float(drifts[drift_index]), float(turns[turn_index]))
+    return start
 
 
 def _amplitudes(

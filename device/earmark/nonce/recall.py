@@ -37,13 +37,19 @@ class StaleReport:
     recorded_at: float | None = None
 
 
-def recall(cleaned: Signal, issues: Iterable[Issue], settings: NonceSettings) -> StaleReport:
+def recall(
+    cleaned: Signal,
+    issues: Iterable[Issue],
+    settings: NonceSettings,
+    speech: tuple[float, float] | None = None,
+) -> StaleReport:
     """Look for every remembered nonce in a recording.
 
     Parameters
     ----------
     cleaned : the recording at ``RATE_HZ`` after the current nonce was taken out.
     issues : the remembered nonces, without the current one.
+    speech : start and end of the command in it, s; searched on its own as well.
 
     Raises
     ------
@@ -57,11 +63,12 @@ def recall(cleaned: Signal, issues: Iterable[Issue], settings: NonceSettings) ->
             Nonce(issue.payload, 8 * len(issue.payload), issue.hop_key),
             Bfsk.from_json(issue.waveform),
             # A session that was cut off by a power loss left no count: assume a long one.
-            issue.slots if issue.slots is not None else UNFINISHED_SLOTS,
+            min(issue.slots, MAX_SLOTS) if issue.slots is not None else UNFINISHED_SLOTS,
         )
         for issue in by_session.values()
     ]
-    hit = search(cleaned, candidates, settings.max_shift_hz)
+    spans = () if speech is None else ((speech[0] - MARGIN_S, speech[1] + MARGIN_S),)
+    hit = search(cleaned, candidates, settings.max_shift_hz, spans)
     if hit is None:
         return StaleReport(len(candidates), 1.0, False, 0.0)
     if hit.chance > settings.stale_false_alarm or not math.isfinite(hit.score):
@@ -78,6 +85,13 @@ def recall(cleaned: Signal, issues: Iterable[Issue], settings: NonceSettings) ->
         recorded_at=issue.issued_at,
     )
 
+
+MAX_SLOTS = 2400
+"""Slots of a session that are looked for: 60 s, the longest command, at 40 bit/s. The search's
+memory grows with the longest nonce, and an imported ledger may claim any length."""
+
+MARGIN_S = 0.2
+"""Added on both sides of the command, s: the endpointer's error, and the echo of its end."""
 
 UNFINISHED_SLOTS = 100
 """Slots assumed for a session whose end was never recorded: 5 s at 20 bit/s, twice the usual

@@ -16,32 +16,40 @@ class NonceSettings(BaseModel):
         32,
         ge=32,
         le=256,
-        description="Random bits of a session's nonce. 32 is the paper's minimum; one cycle lasts "
+        multiple_of=8,
+        description="Random bits of a session's nonce, in whole bytes, as the ledger keeps them. "
+        "32 is the paper's minimum; one cycle lasts "
         "payload_bits / bit_rate_hz seconds, and no command is accepted before a whole cycle.",
     )
     bit_rate_hz: float = Field(
         20.0,
-        ge=5.0,
+        ge=10.0,
         le=40.0,
         description="Bits per second. Above 20 the paper's bit error rate rises, because the room "
-        "lets neighbouring bits overlap.",
+        "lets neighbouring bits overlap; below 10 the shift could not be told from its multiples.",
     )
     band_low_hz: float = Field(
         4000.0,
         ge=300.0,
         le=7500.0,
-        description="Lower edge of the hop set, Hz. 4-5 kHz is the band of the paper's figures: "
-        "speech is weak there.",
+        description="Lower edge of the hop set, Hz. The paper's figures use 4-5 kHz, its text "
+        "1 and 5 kHz; above 4 kHz speech is weak.",
     )
     band_high_hz: float = Field(
-        5000.0, ge=300.0, le=7500.0, description="Upper edge of the hop set, Hz."
+        6000.0,
+        ge=300.0,
+        le=7500.0,
+        description="Upper edge of the hop set, Hz. 2 kHz take 16 channels well apart, and "
+        "recordings of phones reach up to there.",
     )
     channels: int = Field(
-        8,
-        ge=1,
+        16,
+        ge=4,
         le=32,
         description="Hop channels, each a pair of tones (one for 0, one for 1), drawn anew for "
-        "every bit. Eight in 1 kHz leave 62.5 Hz between tones: three times the bit rate.",
+        "every bit. Sixteen in 2 kHz leave 62.5 Hz between tones: three times the bit rate. The "
+        "more there are, the shorter a replay can be and is still recognised; with fewer than "
+        "four the hops alone do not tell a nonce from noise.",
     )
     ramp_s: float = Field(
         0.005,
@@ -50,10 +58,10 @@ class NonceSettings(BaseModel):
         description="Raised-cosine fade at both ends of each tone, s: no audible click.",
     )
     level_dbspl_1m: float = Field(
-        50.0,
+        45.0,
         ge=20.0,
         le=65.0,
-        description="Loudness at 1 m, dB SPL: 10 dB under speech (60 dB SPL).",
+        description="Loudness at 1 m, dB SPL: 15 dB under speech (60 dB SPL).",
     )
     max_drift_ppm: float = Field(
         300.0,
@@ -89,12 +97,21 @@ class NonceSettings(BaseModel):
         description="Longest stretch of the command without the current nonce, s. The start of a "
         "command precedes the nonce by the time that the wake word takes to be recognised.",
     )
+    min_covered_s: float = Field(
+        0.0,
+        ge=0.0,
+        le=5.0,
+        description="Least time of the command that the current nonce must cover, s. 0 lets "
+        "single words through, of which a replay may hold too little of its nonce to be "
+        "recognised; 1 closes that, at the price that short commands are asked for again.",
+    )
     stale_false_alarm: float = Field(
-        1e-4,
+        1e-3,
         gt=0.0,
         le=0.01,
-        description="Accepted probability that a live command is taken for a replay, per session, "
-        "over all remembered nonces, lags and shifts together.",
+        description="Bound on the probability that a live command is taken for a replay, per "
+        "session, over all remembered nonces, lags and shifts together. The bound is loose: the "
+        "true rate is lower.",
     )
     canceller_taps_s: float = Field(
         0.25,

@@ -16,7 +16,7 @@ multiplies it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +24,20 @@ from scipy import fft
 
 from earmark.nonce.demodulate import STEPS_PER_SLOT, to_baseband, tone_grid
 from earmark.nonce.waveform import Bfsk, Nonce
-from earmark.signal import Signal
+from earmark.signal import RATE_HZ, Signal
 
 PHASE_STRIDE = 2
 """Every second time step is tried: 4 lags a slot, so that a slot is met to an eighth (0.6 dB)."""
 
-MIN_OVERLAP_SLOTS = 12
-"""A remembered nonce must overlap the recording by this many slots. 12 slots of 16 tones
-give at best (1/16)**12 = 4e-15, enough for any number of tries."""
+SHIFT_STRIDE = 2
+"""Every second frequency shift is tried, 10 Hz apart: a tone of 50 ms loses 0.4 dB at 5 Hz."""
+
+MIN_OVERLAP_SLOTS = 8
+"""A remembered nonce must overlap the recording by this many slots. 8 slots of 32 tones give
+at best (1/32)**8 = 1e-12: with fewer, the millions of tries leave no sure find."""
+
+WHOLE = 0.9
+"""A span of this share of the recording is not searched beside the whole of it."""
 
 CHUNK = 64
 """Nonces scored at a time: bounds memory at about 40 MB for a command of 15 s."""
@@ -77,7 +83,12 @@ class Hit:
     slots: int
 
 
-def search(cleaned: Signal, candidates: Sequence[Candidate], max_shift_hz: float) -> Hit | None:
+def search(
+    cleaned: Signal,
+    candidates: Sequence[Candidate],
+    max_shift_hz: float,
+    spans: Sequence[tuple[float, float]] = (),
+) -> Hit | None:
     """Find the remembered nonce that fits `cleaned` best.
 
     Parameters
@@ -85,30 +96,48 @@ def search(cleaned: Signal, candidates: Sequence[Candidate], max_shift_hz: float
     cleaned : the recording at ``RATE_HZ`` after the current nonce was taken out.
     candidates : the remembered nonces; they may differ in waveform.
     max_shift_hz : half the range of frequency shifts tried.
+    spans : parts (from, to) in s that are searched on their own beside the whole, such as the
+        command: a short replay is not diluted by what the attacker left silent.
 
     Returns
     -------
     The best fit with the chance that it is none, or None when nothing could be compared.
     """
+    pieces = [(0.0, cleaned)]
+    for start_s, end_s in spans:
+        piece = cleaned[max(0, round(start_s * RATE_HZ)) : max(0, round(end_s * RATE_HZ))]
+        if piece.size < WHOLE * cleaned.size:
+            pieces.append((max(0.0, start_s), piece))
     hits: list[Hit] = []
     tried = 0
-    for wave, group in _by_wave(candidates):
-        grid = tone_grid(to_baseband(cleaned, wave), wave, max_shift_hz)
-        evidence = _evidence(grid.power)
-        found, tests = _search_wave(evidence, wave, group, grid.shifts_hz)
-        hits += found
+    for start_s, piece in pieces:
+        found, tests = _search_piece(piece, candidates, max_shift_hz)
+        hits += [replace(hit, starts_at_s=hit.starts_at_s + start_s) for hit in found]
         tried += tests
     if not hits:
         return None
     best = min(hits, key=lambda hit: hit.chance)
-    return Hit(
-        best.session,
-        min(1.0, best.chance * tried),
-        best.score,
-        best.starts_at_s,
-        best.shift_hz,
-        best.slots,
-    )
+    return replace(best, chance=min(1.0, best.chance * tried))
+
+
+def _search_piece(
+    piece: Signal, candidates: Sequence[Candidate], max_shift_hz: float
+) -> tuple[list[Hit], int]:
+    """The best hits, each with its own chance, and how much was tried."""
+    hits: list[Hit] = []
+    tried = 0
+    for wave, group in _by_wave(candidates):
+        grid = tone_grid(to_baseband(piece, wave), wave, max_shift_hz)
+        if grid.total.size < STEPS_PER_SLOT * MIN_OVERLAP_SLOTS:
+            continue
+        # The middle one, no shift at all, is always among them.
+        every = slice(grid.shifts_hz.size // 2 % SHIFT_STRIDE, None, SHIFT_STRIDE)
+        found, tests = _search_wave(
+            _evidence(grid.power[every]), wave, group, grid.shifts_hz[every]
+        )
+        hits += found
+        tried += tests
+    return hits, tried
 
 
 def _by_wave(candidates: Sequence[Candidate]) -> Iterator[tuple[Bfsk, list[Candidate]]]:
@@ -138,8 +167,6 @@ def _search_wave(
 ) -> tuple[list[Hit], int]:
     shifts, steps, tones = evidence.shape
     rows = steps // STEPS_PER_SLOT
-    if rows < MIN_OVERLAP_SLOTS:
-        return [], 0
     phases = np.arange(0, STEPS_PER_SLOT, PHASE_STRIDE)
     # by_phase[s, p, row, tone]: the slots seen if the grid of slots starts at phase p.
     by_phase = np.stack(

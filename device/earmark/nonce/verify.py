@@ -14,18 +14,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.nonce.demodulate import ToneGrid, to_baseband, tone_grid
+from earmark.nonce.demodulate import STEPS_PER_SLOT, ToneGrid, to_baseband, tone_grid
 from earmark.nonce.estimate import estimate_clock
 from earmark.nonce.settings import NonceSettings
 from earmark.nonce.waveform import Bfsk, Nonce
 from earmark.signal import Signal
 
-PRESENT_SHARE = 2.0
-"""The nonce counts as present when the hopped channels hold this many times the share of the
-band's power that they would hold by chance."""
+PRESENT_OVER_CHANCE = 0.25
+"""The nonce counts as present when the hopped channels hold this much more of the tones' power
+than by chance (1 in 16 with 16 channels). A whole cycle of another nonce, searched over all
+delays and shifts, reaches 0.17; one's own at -5 dB SNR 0.45."""
 
 SPOILT_SLOTS = 2
-"""A gap in the cover needs this many wrong slots in a row: one wrong slot is a bit error."""
+"""A gap in the cover needs this many spoilt slots: one alone is a bit error."""
+
+HEARD_SLOTS = 3
+"""A gap ends when so many slots in a row fit: one fits by chance in 1 of 16 with 8 channels,
+three in 1 of 4,096. A gap of 1.5 s was cut in two by chance in one of 30 recordings with two."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,16 @@ class Report:
         """The parts of ``start_s .. end_s`` of the recording without the current nonce."""
         first, last = self.covered
         spans = [(start_s, min(first, end_s)), *self.gaps, (max(last, start_s), end_s)]
-        clipped = ((max(a, start_s), min(b, end_s)) for a, b in spans)
-        return tuple((a, b) for a, b in clipped if b > a)
+        merged: list[tuple[float, float]] = []
+        for a, b in spans:  # in the order of time
+            start, end = max(a, start_s), min(b, end_s)
+            if end <= start:
+                continue
+            # A gap up to the nonce's very end and what follows are one stretch.
+            if merged and start <= merged[-1][1] + 1e-9:
+                start = merged.pop()[0]
+            merged.append((start, end))
+        return tuple(merged)
 
 
 def verify(
@@ -131,13 +144,12 @@ def verify(
     contrast = float(np.mean(_share(grid, shift_index, at, channel))) * wave.channels
     tone = np.where(np.resize(sent, slots) > 0, one, zero)
     snr_db = _snr_db(tone, power[at], channel, (wave.high_hz - wave.low_hz) * wave.slot_s)
-    offset_s = lag * grid.step_s
+    sent_tones = wave.tones(nonce, slots)
     clock = estimate_clock(
         recording,
         wave,
-        wave.tones(nonce, slots),
-        offset_s,
-        float(grid.shifts_hz[shift_index]),
+        sent_tones,
+        *_start(grid, lag, at, sent_tones),
         settings.max_drift_ppm,
     )
     return Report(
@@ -146,13 +158,13 @@ def verify(
         bit_errors=bit_errors,
         slots=slots,
         slot_errors=int(np.count_nonzero(slot_wrong)),
-        present=contrast >= PRESENT_SHARE,
+        present=(contrast - 1.0) / wave.channels >= PRESENT_OVER_CHANCE,
         contrast=contrast,
         offset_s=clock.offset_s,
         drift_ppm=clock.drift_ppm,
         shift_hz=clock.shift_hz,
         snr_db=snr_db,
-        gaps=_gaps(slot_wrong, clock.offset_s, wave.slot_s),
+        gaps=_gaps(~_heard(power[at], sent_tones), clock.offset_s, wave.slot_s),
         covered=(clock.offset_s, clock.offset_s + slots * wave.slot_s),
         wrong_slots=tuple(np.flatnonzero(slot_wrong).tolist()),
     )
@@ -209,14 +221,54 @@ def _synchronise(
     return int(lags[lag_index]), int(shift_index)
 
 
-def _gaps(
-    wrong: NDArray[np.bool_], offset_s: float, slot_s: float
-) -> tuple[tuple[float, float], ...]:
-    """Runs of at least ``SPOILT_SLOTS`` wrong slots, as times in the recording."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], wrong.astype(np.int8), [0]])))
-    runs = zip(edges[0::2], edges[1::2], strict=True)
-    return tuple(
-        (offset_s + float(a) * slot_s, offset_s + float(b) * slot_s)
-        for a, b in runs
-        if b - a >= SPOILT_SLOTS
+def _start(
+    grid: ToneGrid, lag: int, at: NDArray[np.int64], tones: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Time (s) and shift (Hz) at which the sent tones are strongest, finer than `lag`.
+
+    The bits are not read there, for these know them. The shift that shows the hops best says
+    it less well: at 40 bit/s a tone is as wide as a channel, and it may lie 15 Hz away.
+    """
+    share = grid.power[:, at, tones] / np.maximum(grid.total[at], 1e-30)
+    shift_index = int(np.argmax(share.sum(axis=1)))
+    power = grid.power[shift_index]
+    # A window that is off by x steps holds 1 - |x| / STEPS_PER_SLOT of the tone's amplitude.
+    last = grid.total.size - 1
+    before, after = (
+        float(np.sqrt(np.mean(power[np.clip(at + step, 0, last), tones]))) for step in (-1, 1)
     )
+    whole = (before + after) / (2.0 - 2.0 / STEPS_PER_SLOT)
+    off = np.clip(0.5 * STEPS_PER_SLOT * (after - before) / max(whole, 1e-30), -1.0, 1.0)
+    return (lag + float(off)) * grid.step_s, float(grid.shifts_hz[shift_index])
+
+
+def _heard(power: NDArray[np.float32], tones: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the tone that was sent stands out most in its slot, shape (slots,).
+
+    Most of all tones, not of its pair: where the nonce is missing a bit is right every second
+    time, which would leave no gap of any length. Each tone is seen relative to its usual power,
+    so that a whistle does not win every slot.
+    """
+    usual = np.median(power, axis=0)
+    white = power / np.maximum(usual, 1e-6 * float(usual.max()) + 1e-30)
+    return np.asarray(np.argmax(white, axis=1) == tones)
+
+
+def _gaps(
+    spoilt: NDArray[np.bool_], offset_s: float, slot_s: float
+) -> tuple[tuple[float, float], ...]:
+    """Stretches with spoilt slots and no ``HEARD_SLOTS`` heard in a row, in recording time."""
+    closed = spoilt.copy()
+    for a, b in _runs(~spoilt):
+        closed[a:b] |= b - a < HEARD_SLOTS
+    return tuple(
+        (offset_s + a * slot_s, offset_s + b * slot_s)
+        for a, b in _runs(closed)
+        if np.count_nonzero(spoilt[a:b]) >= SPOILT_SLOTS
+    )
+
+
+def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where `flags` is True: (first, one past the last) of each run."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return [(int(a), int(b)) for a, b in zip(edges[0::2], edges[1::2], strict=True)]

@@ -72,6 +72,11 @@ class Bfsk:
     low_hz, high_hz : edges of the hop set.
     channels : number of hop channels, two tones each.
     ramp_s : raised-cosine fade at both ends of a tone.
+
+    Raises
+    ------
+    ValueError
+        A parameter is of another type or makes no sense: they may come out of an import.
     """
 
     bit_rate_hz: float
@@ -79,6 +84,17 @@ class Bfsk:
     high_hz: float
     channels: int
     ramp_s: float
+
+    def __post_init__(self) -> None:
+        numbers = (self.bit_rate_hz, self.low_hz, self.high_hz, self.ramp_s)
+        if not all(isinstance(value, int | float) for value in numbers) or not (
+            isinstance(self.channels, int)
+            and 1.0 <= self.bit_rate_hz <= 100.0
+            and 0.0 <= self.low_hz < self.high_hz <= RATE_HZ / 2
+            and 1 <= self.channels <= 64
+            and 0.0 < self.ramp_s <= 0.5 / self.bit_rate_hz
+        ):
+            raise ValueError("not a BFSK waveform: a parameter is out of range")
 
     @classmethod
     def from_settings(cls, settings: NonceSettings) -> Self:
@@ -116,7 +132,9 @@ class Bfsk:
     @property
     def tone_hz(self) -> NDArray[np.float64]:
         """All tones, Hz, shape (2 * channels,): tone ``2 c + b`` sends bit b on channel c."""
-        return self.low_hz + self.tone_spacing_hz * (np.arange(2 * self.channels) + 0.5)
+        return np.asarray(
+            self.low_hz + self.tone_spacing_hz * (np.arange(2 * self.channels) + 0.5), np.float64
+        )
 
     def hops(self, nonce: Nonce, slots: int) -> NDArray[np.int64]:
         """Channel of each of the first `slots` slots, drawn from the hop key by SHAKE-256."""

@@ -34,6 +34,10 @@ class Endpointer(Protocol):
     It hears the microphone after the nonce was taken out.
     """
 
+    def overhear(self, block: Signal) -> None:
+        """Learn what the room sounds like from a block outside of a command."""
+        ...
+
     def feed(self, block: Signal) -> bool:
         """Feed one block; True while the person is taken to be speaking (hangover included)."""
         ...

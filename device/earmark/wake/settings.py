@@ -58,6 +58,21 @@ class EndpointSettings(BaseModel):
         "command open, dB. With 8 the soft ends of sentences are lost first; with 12 a "
         "television 15 dB below keeps every fourth command open.",
     )
+    rise_db: float = Field(
+        8.0,
+        ge=3.0,
+        le=30.0,
+        description="Whatever is this much louder than the room's median level before the wake "
+        "word, dB, may be a word that the detector is too slow for; a person of usual loudness "
+        "at 4 m is 10 dB over a quiet room.",
+    )
+    doubt: float = Field(
+        0.02,
+        gt=0.0,
+        lt=1.0,
+        description="Speech probability that is enough after such a rise. Noise of a quiet room "
+        "stays below it (none of 60 trials of 4.5 s).",
+    )
     prime_dbfs: float = Field(
         -65.0,
         ge=-90.0,
@@ -75,6 +90,8 @@ class EndpointSettings(BaseModel):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
+        if self.doubt > self.release:
+            raise ValueError(f"doubt ({self.doubt}) must not exceed release")
         if self.release > self.threshold:
             raise ValueError(f"release ({self.release}) must not exceed threshold")
         return self

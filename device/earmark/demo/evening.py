@@ -1,0 +1,479 @@
+"""Plays the scenes: real devices in simulated rooms, one evening after another.
+
+Everything from the wake word to the forwarded file is the product's own code with its default
+settings. Simulated are the rooms, the people in them and the time of day; the nonces come from
+the operating system, fresh in every run.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Self
+
+import numpy as np
+
+from earmark.audio import AudioPort, Paced, RoomConditions, RoomModel, SimulatedRoom, load_room
+from earmark.config import Config
+from earmark.daemon import InlineExecutor, build
+from earmark.demo.clips import Clips, load_clips
+from earmark.demo.scenes import Expected, Replays, Scene
+from earmark.forward import Forwarder, open_forwarder
+from earmark.gate import Announcement, Decision, Finding, Outcome, Reason
+from earmark.judging import Judgement
+from earmark.loop import SILENCE
+from earmark.nonce import Ledger
+from earmark.session import State
+from earmark.signal import BLOCK_S, RATE_HZ, Signal
+
+COMMANDS = "commands"
+"""Folder of the forwarded commands, below the one of the evening."""
+
+LEAD_S = 1.2
+"""Quiet before anybody speaks, s: the wake word's front end settles on the noise of the room."""
+
+TAIL_S = 1.0
+"""Recorded after a session is over, s: the feedback sound ends."""
+
+TAPE_S = 0.5
+"""What an attacker leaves after the command, s: he cuts off the device's answer."""
+
+MAX_SCENE_S = 30.0
+"""Longest scene, s: the lead, the longest replay (9 s), the cap on a command (15 s)."""
+
+TELEVISION_S = 10.0
+"""How long the television talks, s. The scene is over after 7; all 32 s of the clips would take
+35 MB while they pass its loudspeaker."""
+
+RECORDER_PPM = 35.0
+"""How much faster the bystander's clock runs, ppm: two ordinary crystals."""
+
+_UNJUDGED = {
+    Announcement.TRY_AGAIN_NOTHING_HEARD: Reason.NO_SPEECH,
+    Announcement.TRY_AGAIN_TOO_LONG: Reason.TOO_LONG,
+    Announcement.FAULT: Reason.FAULT,
+}
+"""Why a session ended that the gate never judged."""
+
+
+@dataclass(frozen=True)
+class SceneResult:
+    """What came of a scene.
+
+    Parameters
+    ----------
+    scene : what was played.
+    decision, reason : the verdict; None when no session began.
+    findings : of the gate's checks; none when the session ended before it was judged.
+    began_unix_s : the simulated wall clock at the start of the scene, UTC, s.
+    audio_s : length of the audio simulated, s.
+    decision_cpu_s : CPU time of the decision, s.
+    latency_s : from the end of the command to the verdict, s: audio time and the decision's
+        CPU time. None when nobody spoke a command.
+    suppression_db : how far the nonce fell in what would be forwarded, dB.
+    uncovered_s : how much of the command the nonce did not cover, s.
+    told : what the room was told.
+    recorded_at, recorded_in : for a replay, when (UTC, s) and in which room it was recorded.
+    forwarded : the file of the forwarded command.
+    """
+
+    scene: Scene
+    decision: Decision | None
+    reason: Reason | None
+    findings: tuple[Finding, ...]
+    began_unix_s: float
+    audio_s: float
+    decision_cpu_s: float
+    latency_s: float | None
+    suppression_db: float | None
+    uncovered_s: float | None
+    told: Announcement | None
+    recorded_at: float | None
+    recorded_in: str | None
+    forwarded: Path | None
+
+    @property
+    def expected(self) -> Expected:
+        """What should have come of it."""
+        return self.scene.expected
+
+    @property
+    def as_expected(self) -> bool:
+        """Verdict, reason and named room are the expected ones; forwarded only if allowed."""
+        return (
+            (self.decision, self.reason, self.recorded_in)
+            == (self.expected.decision, self.expected.reason, self.expected.recorded_in)
+        ) and (self.forwarded is not None) == (self.expected.decision is Decision.ALLOW)
+
+    def to_json(self) -> dict[str, object]:
+        """The result as JSON values."""
+        return {
+            "scene": self.scene.name,
+            "expected": self.expected.decision.value,
+            "verdict": self.decision.value if self.decision else None,
+            "reason": self.reason.value if self.reason else None,
+            "checks": {
+                finding.check: {
+                    "passed": finding.outcome is Outcome.PASSED,
+                    "score": _finite(finding.score),
+                    "detail": {key: _finite(value) for key, value in finding.detail.items()},
+                }
+                for finding in self.findings
+            },
+            "audio_s": round(self.audio_s, 2),
+            "decision_cpu_s": round(self.decision_cpu_s, 4),
+            "expected_reason": self.expected.reason.value,
+            "as_expected": self.as_expected,
+            "title": self.scene.title,
+            "device": self.scene.room,
+            "latency_s": None if self.latency_s is None else round(self.latency_s, 3),
+            "suppression_db": None
+            if self.suppression_db is None
+            else round(self.suppression_db, 1),
+            "uncovered_s": None if self.uncovered_s is None else round(self.uncovered_s, 3),
+            "told": self.told.text if self.told else None,
+            "recorded_unix_s": self.recorded_at,
+            "recorded_in": self.recorded_in,
+            "forwarded": str(self.forwarded) if self.forwarded else None,
+        }
+
+
+def _finite(value: object) -> object:
+    """JSON has neither NaN nor infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """What there is to see of a scene. It holds audio: for memory only.
+
+    Parameters
+    ----------
+    microphone : the recording of the session, or of the whole scene when it was not judged.
+    judgement : what it was judged by; None when it was not.
+    config : the device's settings.
+    listening_s : when the nonce played, s in `microphone`; known only without a judgement.
+    """
+
+    microphone: Signal
+    config: Config
+    judgement: Judgement | None
+    listening_s: tuple[float, float] | None = None
+
+
+@dataclass
+class _Witness:
+    """Takes down what the room is told and what was judged, since it was last cleared."""
+
+    told: list[Announcement] = field(default_factory=list)
+    judged: list[Judgement] = field(default_factory=list)
+
+    def announce(self, told: Announcement) -> None:
+        if told is not Announcement.WOKEN:
+            self.told.append(told)
+
+    def observe(self, judgement: Judgement, _: State) -> None:
+        self.judged.append(judgement)
+
+    def clear(self) -> None:
+        self.told.clear()
+        self.judged.clear()
+
+
+class _Device:
+    """One of the household's devices, as the daemon would build it."""
+
+    def __init__(
+        self,
+        room: str,
+        folder: Path,
+        forwarder: Forwarder,
+        executor: Executor,
+        entropy: Callable[[int], bytes],
+        now: Callable[[], float],
+    ) -> None:
+        self.config = device_config(room, folder)
+        self.room = load_room(room)
+        self.witness = _Witness()
+        self.ledger = Ledger.open(self.config.ledger.path, self.config.ledger)
+        self.loop = build(
+            self.config,
+            executor=executor,
+            ledger=self.ledger,
+            forwarder=forwarder,
+            outlets=(self.witness,),
+            entropy=entropy,
+            now=now,
+            observer=self.witness.observe,
+        )
+
+
+def device_config(room: str, folder: Path) -> Config:
+    """The settings of the device in `room`: the defaults, whatever is in ``/etc``."""
+    return Config.model_validate(
+        {
+            "device": {"name": room, "room": room.replace("_", " ")},
+            "audio": {"kind": "simulated", "room": room},
+            "ledger": {"path": folder / f"{room}.sqlite"},
+        }
+    )
+
+
+@dataclass(frozen=True)
+class _Tape:
+    """A recording that somebody made, and when the command in it ends, s."""
+
+    signal: Signal
+    command_end_s: float
+
+
+class Evening:
+    """The household with its devices, for one evening.
+
+    Parameters
+    ----------
+    out : folder in which the forwarded commands are kept, in :data:`COMMANDS`.
+    begins_unix_s : the simulated wall clock at minute 0.
+    seed : of all noise.
+    real_time : take as long as the audio does.
+    entropy : gives fresh random bytes.
+    clips : the recordings; those that ship when None.
+
+    Raises
+    ------
+    EarmarkError
+        A clip is missing, or the folder cannot be used.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        *,
+        begins_unix_s: float,
+        seed: int = 1,
+        real_time: bool = False,
+        entropy: Callable[[int], bytes] = os.urandom,
+        clips: Clips | None = None,
+    ) -> None:
+        self._begins_unix_s = begins_unix_s
+        self._seed = seed
+        self._real_time = real_time
+        self._entropy = entropy
+        self._clips = clips or load_clips()
+        self._now_unix_s = begins_unix_s
+        self._devices: dict[str, _Device] = {}
+        self._tapes: dict[str, _Tape] = {}
+        self._commands = out / COMMANDS
+        with ExitStack() as stack:
+            # The ledgers hold the nonces, which nobody needs after the evening.
+            self._ledgers = Path(stack.enter_context(TemporaryDirectory(prefix="earmark-demo-")))
+            forward = Config().forward.model_copy(update={"folder": self._commands})
+            self._forwarder = open_forwarder(forward)
+            stack.callback(self._forwarder.close)
+            # In real time the decision runs beside the loop, as on a device.
+            self._executor: Executor = (
+                ThreadPoolExecutor(max_workers=1) if real_time else InlineExecutor()
+            )
+            stack.callback(self._executor.shutdown)
+            self._open = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the devices and remove the ledgers. Closing twice is harmless."""
+        self._open.close()
+        self._devices.clear()
+        self._tapes.clear()
+
+    def play(self, scene: Scene) -> tuple[SceneResult, Sound]:
+        """Play one scene.
+
+        Raises
+        ------
+        KeyError
+            It replays a scene that was not played before, or not recorded.
+        """
+        device = self._device(scene.room)
+        self._share_ledgers(device)
+        device.witness.clear()
+        room = self._furnish(scene, device.room)
+        command_end_s = self._schedule(scene, room)
+        if scene.recorder is not None:
+            room.record(scene.recorder, clock_ppm=RECORDER_PPM)
+        heard = self._run(scene, device, room)
+        if scene.recorder is not None and command_end_s is not None:
+            kept = round((command_end_s + TAPE_S) * RATE_HZ)
+            self._tapes[scene.name] = _Tape(room.recording(scene.recorder)[:kept], command_end_s)
+        return self._result(scene, device, heard, command_end_s)
+
+    # -- the household ----------------------------------------------------------------------
+
+    def _device(self, room: str) -> _Device:
+        if room not in self._devices:
+            device = _Device(
+                room,
+                self._ledgers,
+                self._forwarder,
+                self._executor,
+                self._entropy,
+                lambda: self._now_unix_s,
+            )
+            self._open.callback(device.ledger.close)
+            self._devices[room] = device
+        return self._devices[room]
+
+    def _begin(self, scene: Scene) -> float:
+        """The wall clock at the start of a scene, s."""
+        return self._begins_unix_s + 60.0 * scene.minute
+
+    def _share_ledgers(self, device: _Device) -> None:
+        """Hand `device` what the other devices have issued so far."""
+        for other in self._devices.values():
+            if other is not device:
+                file = io.BytesIO()
+                other.ledger.export(file)
+                file.seek(0)
+                device.ledger.import_(file)
+
+    def _furnish(self, scene: Scene, model: RoomModel) -> SimulatedRoom:
+        conditions = RoomConditions(
+            drift_ppm=scene.drift_ppm,
+            frequency_shift_hz=scene.frequency_shift_hz,
+            ambient_dbspl=scene.ambient_dbspl,
+            # Every scene has noise of its own, at any seed.
+            seed=1_000_000 * self._seed + sum(scene.name.encode()),
+        )
+        room = SimulatedRoom(model, self._devices[scene.room].config.audio, conditions)
+        if scene.jammed:
+            room.jam_loudspeaker()
+        if scene.television_dbspl is not None:
+            level_dbspl_1m = scene.television_dbspl - _path_db(model, "television")
+            talk = self._clips.television()[: round(TELEVISION_S * RATE_HZ)]
+            room.play_at("television", talk, 0.0, level_dbspl_1m)
+        return room
+
+    def _schedule(self, scene: Scene, room: SimulatedRoom) -> float | None:
+        """Let the person or the attacker speak; when the command ends, s."""
+        what = scene.what
+        if isinstance(what, Replays):
+            tape = self._tapes[what.scene]
+            room.play_at("attacker", tape.signal, LEAD_S, what.level_dbspl_1m, what.through)
+            return LEAD_S + tape.command_end_s
+        wake = self._clips.wake(what.wake).spoken
+        end_s = room.play_at(what.source, wake, LEAD_S, what.level_dbspl_1m)
+        if what.command is None:
+            return None
+        command = self._clips.command(what.command).spoken
+        return room.play_at(what.source, command, end_s + what.pause_s, what.level_dbspl_1m)
+
+    # -- one scene --------------------------------------------------------------------------
+
+    def _run(self, scene: Scene, device: _Device, room: SimulatedRoom) -> _Heard:
+        """Drive the device until its session is over."""
+        began_unix_s = self._begin(scene)
+        port: AudioPort = Paced(room, time.monotonic, time.sleep) if self._real_time else room
+        heard = _Heard()
+        play = SILENCE
+        left_s = TAIL_S
+        while room.now_s < MAX_SCENE_S and left_s > 0.0:
+            recorded = port.exchange(play)
+            self._now_unix_s = began_unix_s + room.now_s
+            play = device.loop.step(recorded)
+            heard.add(recorded, device.loop.state)
+            if device.witness.told:
+                if heard.verdict_at_s is None:
+                    heard.verdict_at_s = room.now_s
+                if device.loop.state in (State.IDLE, State.LOCKED):
+                    left_s -= BLOCK_S
+        return heard
+
+    def _result(
+        self, scene: Scene, device: _Device, heard: _Heard, command_end_s: float | None
+    ) -> tuple[SceneResult, Sound]:
+        witness = device.witness
+        told = witness.told[0] if witness.told else None
+        judgement = witness.judged[0] if witness.judged else None
+        latency_s = None
+        if command_end_s is not None and heard.verdict_at_s is not None:
+            latency_s = heard.verdict_at_s - command_end_s
+            if judgement is not None and not self._real_time:
+                latency_s += judgement.cpu_s
+        if judgement is None:
+            reason = _UNJUDGED.get(told) if told is not None else None
+            result = SceneResult(
+                scene=scene,
+                decision=None if reason is None else Decision.RETRY,
+                reason=reason,
+                findings=(),
+                began_unix_s=self._begin(scene),
+                audio_s=heard.seconds,
+                decision_cpu_s=0.0,
+                latency_s=latency_s,
+                suppression_db=None,
+                uncovered_s=None,
+                told=told,
+                recorded_at=None,
+                recorded_in=None,
+                forwarded=None,
+            )
+            return result, Sound(heard.microphone, device.config, None, heard.listening_s)
+        stale = judgement.evidence.stale
+        found = stale is not None and stale.found
+        result = SceneResult(
+            scene=scene,
+            decision=judgement.verdict.decision,
+            reason=judgement.verdict.reason,
+            findings=judgement.verdict.findings,
+            began_unix_s=self._begin(scene),
+            audio_s=heard.seconds,
+            decision_cpu_s=judgement.cpu_s,
+            latency_s=latency_s,
+            suppression_db=judgement.evidence.suppression_db,
+            uncovered_s=sum((end - start for start, end in judgement.uncovered), 0.0),
+            told=told,
+            recorded_at=stale.recorded_at if stale is not None and found else None,
+            recorded_in=stale.device if stale is not None and found else None,
+            forwarded=next(self._commands.glob(f"*_{judgement.recorded.session}.wav"), None),
+        )
+        return result, Sound(judgement.recorded.recording, device.config, judgement)
+
+
+@dataclass
+class _Heard:
+    """What the microphone of a scene has heard so far."""
+
+    blocks: list[Signal] = field(default_factory=list)
+    verdict_at_s: float | None = None
+    listening_s: tuple[float, float] | None = None
+
+    @property
+    def seconds(self) -> float:
+        return len(self.blocks) * BLOCK_S
+
+    @property
+    def microphone(self) -> Signal:
+        return np.concatenate(self.blocks)
+
+    def add(self, block: Signal, state: State) -> None:
+        self.blocks.append(block)
+        if state is State.LISTENING:
+            first = self.listening_s[0] if self.listening_s else self.seconds
+            self.listening_s = (first, self.seconds)
+
+
+def _path_db(room: RoomModel, source: str) -> float:
+    """Level at the microphone over that at 1 m in free field, dB, with the reverberation."""
+    response = room.responses[source, "mic"]
+    return 10.0 * math.log10(float(np.sum(np.square(response, dtype=np.float64))))

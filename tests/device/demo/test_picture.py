@@ -1,0 +1,120 @@
+"""What the pictures and the table say is what happened."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from earmark.audio import AudioSettings, microphone_rms
+from earmark.demo import Evening, SceneResult, Sound, chosen, picture, words
+from earmark.demo.table import table
+from earmark.gate import Decision, Reason
+from earmark.signal import RATE_HZ
+
+WRONG, RIGHT = (221, 107, 32), (43, 108, 176)
+"""Colours of the slots."""
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SceneResult, Sound]]:
+    with Evening(tmp_path_factory.mktemp("evening"), begins_unix_s=1.8e9) as evening:
+        yield evening.play(chosen(("live",))[0])
+
+
+def strip(result: SceneResult, sound: Sound) -> set[tuple[int, ...]]:
+    """The colours in the row of the nonce's slots."""
+    row = np.asarray(picture.draw(result, sound))[120]
+    return {tuple(int(part) for part in pixel) for pixel in row}
+
+
+def test_slots_are_marked_right_or_wrong(live: tuple[SceneResult, Sound]) -> None:
+    result, sound = live
+    assert sound.judgement is not None
+    evidence = sound.judgement.evidence
+    assert evidence.nonce is not None
+    none_wrong = replace(evidence.nonce, wrong_slots=())
+    one_wrong = replace(evidence.nonce, wrong_slots=(7,))
+    shown = [
+        strip(
+            result,
+            replace(sound, judgement=replace(sound.judgement, evidence=replace(evidence, nonce=n))),
+        )
+        for n in (none_wrong, one_wrong)
+    ]
+    assert [WRONG in colours for colours in shown] == [False, True]
+    assert all(RIGHT in colours for colours in shown)
+
+
+def test_a_session_that_nobody_judged_has_a_picture_too(live: tuple[SceneResult, Sound]) -> None:
+    result, sound = live
+    unjudged = replace(result, decision=Decision.RETRY, reason=Reason.TOO_LONG, findings=())
+    colours = strip(unjudged, replace(sound, judgement=None, listening_s=(0.5, 2.0)))
+    assert not colours & {RIGHT, WRONG}
+    assert strip(unjudged, replace(sound, judgement=None, microphone=np.zeros(0, np.float32)))
+
+
+def test_the_spectrogram_is_in_db_spl() -> None:
+    settings = AudioSettings()
+    noise = np.random.default_rng(1).standard_normal(4 * RATE_HZ) * microphone_rms(50.0, settings)
+    level = picture.spectrogram_dbspl(noise.astype(np.float32), settings)
+    assert level.shape[1] == 257
+    total = 10.0 * np.log10(np.mean(np.sum(10.0 ** (level / 10.0), axis=1)))
+    assert total == pytest.approx(50.0, abs=0.3)
+    tone = np.sqrt(2.0) * microphone_rms(60.0, settings) * np.sin(np.arange(RATE_HZ) * np.pi / 8)
+    level = picture.spectrogram_dbspl(tone.astype(np.float32), settings)
+    assert level.mean(axis=0).argmax() == 32  # 1 kHz in bins of 31.25 Hz
+    assert level.mean(axis=0).max() == pytest.approx(60.0, abs=2.0)  # spread over two bins
+
+
+def test_every_reason_and_verdict_has_its_words(live: tuple[SceneResult, Sound]) -> None:
+    assert set(words.REASONS) == set(Reason)
+    assert set(words.DONE) == {*Decision, None}
+
+
+@pytest.mark.parametrize(("encoding", "symbol"), [("utf-8", "✗ reject"), ("ascii", "x reject")])
+def test_the_verdict_is_a_symbol_and_a_word_in_any_encoding(
+    encoding: str, symbol: str, live: tuple[SceneResult, Sound]
+) -> None:
+    rejected = replace(
+        live[0],
+        decision=Decision.REJECT,
+        reason=Reason.REPLAY,
+        recorded_at=1.8e9,
+        recorded_in="living_room",
+        forwarded=None,
+    )
+    raw = io.BytesIO()
+    console = Console(file=io.TextIOWrapper(raw, encoding=encoding), width=160)
+    console.print(table([rejected], console))
+    console.file.flush()
+    printed = raw.getvalue().decode(encoding)
+    assert symbol in printed
+    assert "not as" in printed  # live was expected to be allowed
+    assert "in the living room" in printed
+
+
+def test_a_session_that_never_began_is_no_verdict(live: tuple[SceneResult, Sound]) -> None:
+    nothing = replace(live[0], decision=None, reason=None, findings=(), told=None, forwarded=None)
+    assert not nothing.as_expected
+    assert nothing.to_json()["verdict"] is None
+    assert words.reason(nothing) == words.NO_SESSION
+    console = Console(file=io.StringIO(), width=80)
+    console.print(table([nothing], console))
+
+
+def test_an_allowed_command_that_did_not_arrive_is_not_as_expected(
+    live: tuple[SceneResult, Sound],
+) -> None:
+    assert live[0].as_expected
+    assert not replace(live[0], forwarded=None).as_expected
+
+
+def test_a_replay_of_what_nobody_recorded_is_refused(tmp_path: Path) -> None:
+    with Evening(tmp_path, begins_unix_s=1.8e9) as evening, pytest.raises(KeyError, match="live"):
+        evening.play(chosen(("replay",))[1])
