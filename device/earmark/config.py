@@ -21,10 +21,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeAlias, get_args, get_origin
+from typing import Any, Literal, NoReturn, Self, TypeAlias, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretBytes, SecretStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretBytes,
+    SecretStr,
+    model_validator,
+)
 from pydantic import ValidationError as PydanticError
 from pydantic.fields import FieldInfo
 
@@ -104,6 +112,19 @@ class Config(BaseModel):
     feedback: FeedbackSettings = FeedbackSettings()
 
     _origins: dict[Key, _Origin] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        # The rules that no part can check alone.
+        least_s = self.nonce.cycle_s + self.nonce.max_delay_s
+        if self.session.max_command_s <= least_s:
+            raise ValueError(
+                f"session.max_command_s must be over {least_s:g}, one whole nonce and its delay "
+                "(nonce.payload_bits / nonce.bit_rate_hz + nonce.max_delay_s)"
+            )
+        if self.ledger.busy_timeout_s > self.session.issue_s:
+            raise ValueError("ledger.busy_timeout_s must be at most session.issue_s")
+        return self
 
 
 def load(path: Path | None = None) -> Config:

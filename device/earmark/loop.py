@@ -178,7 +178,7 @@ class SessionLoop:
         self._session: _Session | None = None
         self._players: list[NoncePlayer] = []
         self._work: list[tuple[Future[s.Event], int]] = []
-        self._offline = False
+        self._answer: s.Event | None = None
         self._own_sound_s = 0.0
         self._verdict: tuple[str, Verdict] = ("none", _FAULT)
 
@@ -298,11 +298,10 @@ class SessionLoop:
                 self._TASKS[action](self)
 
     def _cue(self, cue: s.Cue) -> None:
-        if cue in _ANNOUNCED:
-            told = _ANNOUNCED[cue]
-            if cue is s.Cue.FAULT and self._offline:
-                told = Announcement.OFFLINE
-            self._p.feedback.announce(told)
+        judging_failed = cue is s.Cue.FAULT and isinstance(self._answer, s.JudgingFailed)
+        if cue in _ANNOUNCED and not judging_failed:
+            offline = cue is s.Cue.FAULT and isinstance(self._answer, s.ForwardFailed)
+            self._p.feedback.announce(Announcement.OFFLINE if offline else _ANNOUNCED[cue])
             return
         identifier, verdict = self._verdict
         # A retry that the machine turned into a rejection is told like any rejection.
@@ -386,12 +385,17 @@ class SessionLoop:
         def judge() -> s.Event:
             try:
                 session.judgement = self._p.judge.judge(recorded)
+            except EarmarkError as error:
+                _log.error("%s", error)
+                return s.JudgingFailed(session.number)
             except Exception as error:
                 # The type only: a message might quote audio or bits. No verdict is a fault.
                 _log.error("no verdict: %s", type(error).__name__)
-                session.judgement = None
-                return s.Judged(session.number, s.Decision.RETRY)
-            return s.Judged(session.number, s.Decision(session.judgement.verdict.decision.value))
+                return s.JudgingFailed(session.number)
+            verdict = session.judgement.verdict
+            if verdict.reason is Reason.FAULT:
+                return s.JudgingFailed(session.number)
+            return s.Judged(session.number, s.Decision(verdict.decision.value))
 
         self._submit(judge, session.number)
 
@@ -469,12 +473,13 @@ class SessionLoop:
     def _finished(self, event: s.Event, number: int) -> None:
         session = self._session
         judgement = None
-        if isinstance(event, s.Judged) and session is not None and session.number == number:
+        judged = isinstance(event, s.Judged | s.JudgingFailed)
+        if judged and session is not None and session.number == number:
             judgement = session.judgement
             self._verdict = (session.id, judgement.verdict if judgement else _FAULT)
-        # For the cue of this very event: any later fault is one of our own.
-        self._offline = isinstance(event, s.ForwardFailed)
+        # For the cues of this very event: any later fault is another one.
+        self._answer = event
         self._handle(event)
-        self._offline = False
+        self._answer = None
         if judgement is not None and self._p.observer is not None:
             self._p.observer(judgement, self.state)

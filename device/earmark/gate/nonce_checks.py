@@ -32,7 +32,7 @@ class NonceCheck:
         uncovered = [end - start for start, end in spans]
         start_s, end_s = evidence.speech or (0.0, 0.0)
         covered_s = end_s - start_s - sum(uncovered)
-        reason = self._reason(report, max(uncovered, default=0.0), covered_s)
+        reason = self._reason(report, sum(uncovered), covered_s)
         return Finding(
             self.name,
             Outcome.PASSED if reason is Reason.FRESH else Outcome.FAILED,
@@ -55,13 +55,13 @@ class NonceCheck:
             },
         )
 
-    def _reason(self, report: Report, longest_gap_s: float, covered_s: float) -> Reason:
+    def _reason(self, report: Report, uncovered_s: float, covered_s: float) -> Reason:
         if not report.present:
             return Reason.NONCE_ABSENT
         received_errors = report.bit_errors - (report.bits - report.bits_received)
         if received_errors > self._settings.max_bit_error_rate * report.bits:
             return Reason.NONCE_DAMAGED
-        too_bare = longest_gap_s > self._settings.max_uncovered_s
+        too_bare = uncovered_s > self._settings.max_uncovered_s
         if not report.complete or too_bare or covered_s < self._settings.min_covered_s:
             return Reason.NONCE_INCOMPLETE
         return Reason.FRESH
@@ -86,7 +86,10 @@ class StaleCheck:
         if stale is None:
             return Finding(self.name, Outcome.UNDETERMINED, Reason.FAULT, math.nan)
         score = math.log10(1.0 / max(stale.chance, 1e-300))
-        detail: dict[str, object] = {"searched": stale.searched, "deviations": stale.score}
+        detail: dict[str, object] = {
+            "searched": stale.searched,
+            "deviations": stale.score,
+        }
         if not stale.found:
             return Finding(self.name, Outcome.PASSED, Reason.FRESH, score, detail)
         if stale.recorded_at is not None:

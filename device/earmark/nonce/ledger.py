@@ -41,6 +41,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from earmark.errors import LedgerError
 from earmark.nonce.ledger_settings import LedgerSettings
+from earmark.nonce.waveform import Bfsk, Nonce
 
 SCHEMA = 1
 """Version of the tables, in the file's ``user_version``."""
@@ -175,6 +176,11 @@ class Issue:
             raise ValueError(f"waveform must be a JSON object of {limit}")
         if self.slots is not None and not 0 <= self.slots <= MAX_SLOTS:
             raise ValueError(f"slots must be 0 to {MAX_SLOTS}")
+
+    def rebuilt(self) -> tuple[Nonce, Bfsk]:
+        """The nonce and its waveform. ValueError when this version cannot rebuild them."""
+        nonce = Nonce(self.payload, 8 * len(self.payload), self.hop_key)
+        return nonce, Bfsk.from_json(self.waveform)
 
 
 def _is_json_object(text: str) -> bool:
@@ -546,7 +552,10 @@ def _parsed(file: IO[bytes], name: str) -> Iterator[tuple[Issue, float]]:
         try:
             if number > 1:
                 row = _Row.model_validate_json(line)
-                yield row.issue(), row.age_s
+                issue = row.issue()
+                # What cannot be looked for would stop every session later on.
+                issue.rebuilt()
+                yield issue, row.age_s
             elif _Header.model_validate_json(line).earmark_ledger != EXPORT_VERSION:
                 raise LedgerError(f"{where}: the export's version is not {EXPORT_VERSION}", do)
         except ValidationError as error:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from earmark.errors import LedgerError
 from earmark.nonce.ledger import Issue
 from earmark.nonce.settings import NonceSettings
 from earmark.nonce.stale import Candidate, search
-from earmark.nonce.waveform import Bfsk, Nonce
 from earmark.signal import Signal
 
 
@@ -53,20 +53,12 @@ def recall(
 
     Raises
     ------
-    ValueError
-        An issue does not describe a nonce in a known waveform.
+    LedgerError
+        A remembered nonce cannot be looked for. It is not skipped: a recording that carries it
+        would pass for fresh.
     """
     by_session = {issue.session: issue for issue in issues}
-    candidates = [
-        Candidate(
-            issue.session,
-            Nonce(issue.payload, 8 * len(issue.payload), issue.hop_key),
-            Bfsk.from_json(issue.waveform),
-            # A session that was cut off by a power loss left no count: assume a long one.
-            min(issue.slots, MAX_SLOTS) if issue.slots is not None else UNFINISHED_SLOTS,
-        )
-        for issue in by_session.values()
-    ]
+    candidates = [_candidate(issue) for issue in by_session.values()]
     spans = () if speech is None else ((speech[0] - MARGIN_S, speech[1] + MARGIN_S),)
     hit = search(cleaned, candidates, settings.max_shift_hz, spans)
     if hit is None:
@@ -83,6 +75,24 @@ def recall(
         device=issue.device,
         place=issue.place,
         recorded_at=issue.issued_at,
+    )
+
+
+def _candidate(issue: Issue) -> Candidate:
+    """The remembered nonce as it was played."""
+    try:
+        nonce, wave = issue.rebuilt()
+    except ValueError as error:
+        raise LedgerError(
+            f"the ledger holds a nonce that this version cannot look for ({error})",
+            "update Earmark, or move the ledger away and start again",
+        ) from error
+    return Candidate(
+        issue.session,
+        nonce,
+        wave,
+        # A session that was cut off by a power loss left no count: assume a long one.
+        min(issue.slots, MAX_SLOTS) if issue.slots is not None else UNFINISHED_SLOTS,
     )
 
 

@@ -91,11 +91,12 @@ class NonceSettings(BaseModel):
         "probability 1.3e-6.",
     )
     max_uncovered_s: float = Field(
-        1.0,
+        1.2,
         ge=0.0,
-        le=5.0,
-        description="Longest stretch of the command without the current nonce, s. The start of a "
-        "command precedes the nonce by the time that the wake word takes to be recognised.",
+        le=10.0,
+        description="Most time of the command without the current nonce, s, all gaps together. "
+        "A command that begins at once precedes its nonce by the pre-roll (0.5), the sound "
+        "server (up to 0.3) and the ledger's write (seldom 0.3).",
     )
     min_covered_s: float = Field(
         0.0,

@@ -22,15 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from earmark.nonce.demodulate import STEPS_PER_SLOT, to_baseband, tone_grid
+from earmark.nonce.demodulate import SHIFT_STEP_HZ, STEPS_PER_SLOT, to_baseband, tone_grid
 from earmark.nonce.waveform import Bfsk, Nonce
 from earmark.signal import RATE_HZ, Signal
 
 PHASE_STRIDE = 2
 """Every second time step is tried: 4 lags a slot, so that a slot is met to an eighth (0.6 dB)."""
 
-SHIFT_STRIDE = 2
-"""Every second frequency shift is tried, 10 Hz apart: a tone of 50 ms loses 0.4 dB at 5 Hz."""
+SHIFTS_A_TONE = 2
+"""Frequency shifts that are tried within the width of a tone (the bit rate): 10 Hz apart at 20
+bit/s, where a tone loses 0.4 dB half-way between."""
 
 MIN_OVERLAP_SLOTS = 8
 """A remembered nonce must overlap the recording by this many slots. 8 slots of 32 tones give
@@ -131,7 +132,8 @@ def _search_piece(
         if grid.total.size < STEPS_PER_SLOT * MIN_OVERLAP_SLOTS:
             continue
         # The middle one, no shift at all, is always among them.
-        every = slice(grid.shifts_hz.size // 2 % SHIFT_STRIDE, None, SHIFT_STRIDE)
+        stride = max(1, int(wave.bit_rate_hz / SHIFTS_A_TONE / SHIFT_STEP_HZ))
+        every = slice(grid.shifts_hz.size // 2 % stride, None, stride)
         found, tests = _search_wave(
             _evidence(grid.power[every]), wave, group, grid.shifts_hz[every]
         )

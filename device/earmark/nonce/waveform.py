@@ -113,7 +113,7 @@ class Bfsk:
         try:
             return cls(**json.loads(text))
         except (TypeError, AttributeError) as error:
-            raise ValueError(f"not a BFSK waveform: {error}") from error
+            raise ValueError("not a BFSK waveform") from error
 
     def to_json(self) -> str:
         """The parameters as JSON, kept in the ledger beside each nonce."""

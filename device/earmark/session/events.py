@@ -119,6 +119,11 @@ class Judged(SessionEvent):
 
 
 @dataclass(frozen=True)
+class JudgingFailed(SessionEvent):
+    """No verdict could be reached, through a fault of our own."""
+
+
+@dataclass(frozen=True)
 class Forwarded(SessionEvent):
     """The allowed command was handed over."""
 

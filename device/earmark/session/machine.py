@@ -71,6 +71,7 @@ from earmark.session.events import (
     ForwardFailed,
     Heard,
     Judged,
+    JudgingFailed,
     Muted,
     NobodySpoke,
     NonceIssued,
@@ -160,6 +161,7 @@ _ANSWERS: tuple[Key, ...] = (
     Decision.ALLOW,
     Decision.RETRY,
     Decision.REJECT,
+    JudgingFailed,
 )
 """What RETRY may still get from its own session, after a time-out cut the wait for it short."""
 
@@ -197,6 +199,7 @@ TRANSITIONS: dict[State, dict[Key, Transition]] = {
         Decision.ALLOW: Transition(State.ALLOWED, (Task.FORWARD, Cue.ALLOWED), Tally.ALLOWED),
         Decision.RETRY: Transition(State.RETRY, (Task.DISCARD, Cue.RETRY), Tally.RETRIED),
         Decision.REJECT: Transition(State.REJECTED, (Task.DISCARD, Cue.REJECTED), Tally.REJECTED),
+        JudgingFailed: Transition(State.RETRY, (Task.DISCARD, Cue.FAULT)),
         TimedOut: Transition(State.RETRY, (Task.DISCARD, Cue.FAULT)),
         Muted: Transition(State.MUTED, (Task.DISCARD, Cue.MUTED)),
         StreamFailed: Transition(State.BROKEN, (Task.DISCARD, Cue.FAULT)),

@@ -34,12 +34,15 @@ from earmark.nonce.ledger import (
     Ledger,
 )
 from earmark.nonce.ledger_settings import LedgerSettings
+from earmark.nonce.settings import NonceSettings
+from earmark.nonce.waveform import Bfsk
 
 NOW = 1_800_000_000.0
 """A wall-clock time in 2027, s since the epoch."""
 
 SETTINGS = LedgerSettings()
 HEADER = b'{"earmark_ledger":1}\n'
+WAVEFORM = Bfsk.from_settings(NonceSettings()).to_json()
 
 
 def issued(at: float = NOW, **changes: object) -> Issue:
@@ -50,7 +53,7 @@ def issued(at: float = NOW, **changes: object) -> Issue:
         "issued_at": at,
         "payload": b"\xde\xad\xbe\xef",
         "hop_key": b"\x13\x37" * 8,
-        "waveform": '{"kind": "bfsk", "bit_rate_hz": 20.0}',
+        "waveform": WAVEFORM,
         "slots": None,
     }
     return Issue(**(values | changes))  # type: ignore[arg-type]
@@ -66,7 +69,7 @@ def row(**changes: object) -> bytes:
         "age_s": 0.0,
         "payload": "cafebabe",
         "hop_key": "00" * 16,
-        "waveform": "{}",
+        "waveform": WAVEFORM,
         "slots": 3,
     }
     return json.dumps(values | changes).encode() + b"\n"
@@ -572,8 +575,7 @@ def test_longest_entry_goes_round(tmp_path: Path, ledger: Ledger) -> None:
         device="\N{MUSICAL SYMBOL G CLEF}" * 64,
         place='"' * 64,
         payload=b"p" * 64,
-        hop_key=b"h" * 64,
-        waveform="{" + '"":{' * 409 + "}" * 410 + " ",
+        waveform=WAVEFORM.ljust(2048),
     )
     assert len(longest.waveform) == 2048
     ledger.record(longest)
@@ -665,6 +667,9 @@ def test_import_may_be_as_long_as_its_bound(path: Path) -> None:
         (HEADER + row(payload="ca"), "line 2: payload"),
         (HEADER + row(hop_key=None), "line 2: hop_key"),
         (HEADER + row(waveform={}), "line 2: waveform"),
+        (HEADER + row(waveform="{}"), "line 2: not a BFSK waveform"),
+        (HEADER + row(waveform='{"kind": "spread"}'), "line 2: not a BFSK waveform"),
+        (HEADER + row(hop_key="00"), "line 2: a hop key has 16 bytes"),
         (HEADER + row(slots=True), "line 2: slots"),
         (HEADER + row(slots=10**30), "line 2: slots"),
         (HEADER + row(slots=1.5), "line 2: slots"),

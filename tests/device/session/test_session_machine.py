@@ -19,6 +19,7 @@ from earmark.session import (
     Heard,
     IllegalMove,
     Judged,
+    JudgingFailed,
     Muted,
     NonceIssued,
     SessionEvent,
@@ -50,6 +51,7 @@ EVENTS: tuple[type[Event], ...] = (
     SpeechStarted,
     CommandEnded,
     Judged,
+    JudgingFailed,
     Forwarded,
     ForwardFailed,
     FeedbackDone,
@@ -149,6 +151,13 @@ def test_failed_forwarding_ends_in_a_fault() -> None:
     machine = machine_in(State.ALLOWED)
     assert machine.handle(ForwardFailed(1)) == (Task.DISCARD, Cue.FAULT)
     assert machine.state is State.IDLE
+
+
+def test_a_fault_of_our_own_counts_towards_no_lock() -> None:
+    machine = machine_in(State.VERIFYING)
+    assert machine.handle(JudgingFailed(1)) == (Task.DISCARD, Cue.FAULT)
+    assert machine.state is State.RETRY
+    assert (machine.retries, machine.rejections) == (0, 0)
 
 
 def test_unrecorded_nonce_is_never_played() -> None:

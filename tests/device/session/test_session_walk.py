@@ -25,6 +25,7 @@ from earmark.session import (
     Heard,
     IllegalMove,
     Judged,
+    JudgingFailed,
     Muted,
     NonceIssued,
     SessionMachine,
@@ -66,7 +67,7 @@ SHORT = SessionSettings(
 """Short times, so that a walk meets every time-out."""
 
 STEPS = 4_000
-SEEDS = range(8)
+SEEDS = range(12)
 
 
 class Watched(SessionMachine):
@@ -85,7 +86,7 @@ class Watched(SessionMachine):
 
 EVENTS: tuple[type[Event], ...] = (
     *[Heard, Woken, Muted, Unmuted, StreamFailed, StreamRestored, NonceIssued, StorageFailed],
-    *[SpeechStarted, CommandEnded, Judged, Forwarded, ForwardFailed, FeedbackDone],
+    *[SpeechStarted, CommandEnded, Judged, JudgingFailed, Forwarded, ForwardFailed, FeedbackDone],
 )
 
 ABORTS = (Muted, StreamFailed)

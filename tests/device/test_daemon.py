@@ -1,0 +1,316 @@
+"""The daemon: putting a device together, and keeping it going when the stream breaks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from earmark import cli, daemon
+from earmark.config import Config
+from earmark.daemon import REOPEN_FIRST_S, REOPEN_MAX_S, InlineExecutor, build, drive, run
+from earmark.errors import AudioError, EarmarkError, LedgerError, StreamBroken
+from earmark.forward import open_forwarder
+from earmark.gate import Announcement
+from earmark.nonce import Ledger
+from earmark.session import State
+from earmark.signal import BLOCK, Signal
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """Button, folder, ledger: all in a folder of the test's own."""
+    return Config.model_validate(
+        {
+            "ledger": {"path": tmp_path / "ledger.sqlite"},
+            "forward": {"folder": tmp_path / "commands"},
+            "wake": {"kind": "button"},
+        }
+    )
+
+
+class Port:
+    """Silence for some blocks, then it breaks."""
+
+    def __init__(self, blocks: int) -> None:
+        self.left = blocks
+        self.played: list[Signal] = []
+        self.closed = 0
+
+    def exchange(self, play: Signal) -> Signal:
+        if self.left == 0:
+            raise StreamBroken("the card was pulled", "plug it in")
+        self.left -= 1
+        self.played.append(play)
+        return np.zeros(BLOCK, np.float32)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Opener:
+    """Opens what a script says: ports, or errors."""
+
+    def __init__(self, *script: Port | Exception) -> None:
+        self.script = list(script)
+        self.opened: list[Port] = []
+
+    def __call__(self) -> Port:
+        item = self.script.pop(0)
+        if isinstance(item, Exception):
+            raise item
+        self.opened.append(item)
+        return item
+
+
+GONE = AudioError("no sound card", "plug one in")
+
+
+def stop_after(opener: Opener, blocks: int) -> Callable[[], bool]:
+    """Stop when the last port has done so many blocks."""
+    return lambda: bool(not opener.script and len(opener.opened[-1].played) >= blocks)
+
+
+# A stream that breaks and comes back
+
+
+def test_a_broken_stream_is_closed_and_opened_again(config: Config) -> None:
+    opener, slept = Opener(Port(10), Port(10)), []
+    run(config, opener=opener, sleep=slept.append, stop=stop_after(opener, 5))
+    first, second = opener.opened
+    assert (len(first.played), len(second.played)) == (10, 5)
+    assert slept == [REOPEN_FIRST_S]
+    assert (first.closed, second.closed) == (1, 1)
+
+
+def test_the_pauses_double_up_to_a_limit_and_begin_anew(config: Config) -> None:
+    opener, slept = Opener(Port(3), *[GONE] * 7, Port(3), GONE, Port(9)), []
+    run(config, opener=opener, sleep=slept.append, stop=stop_after(opener, 5))
+    assert slept == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 1.0, 2.0]
+    assert (slept[0], max(slept)) == (REOPEN_FIRST_S, REOPEN_MAX_S)
+
+
+def test_the_break_is_logged_once_and_the_waiting_is_not(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    opener = Opener(Port(3), *[GONE] * 20, Port(9))
+    run(config, opener=opener, sleep=lambda _: None, stop=stop_after(opener, 5))
+    assert caplog.text.count("the card was pulled: plug it in") == 1
+    assert "no sound card" not in caplog.text
+    told = [line for line in caplog.messages if "announcement=" in line]
+    assert ["fault" in line for line in told] == [True, False]
+    assert "announcement=ready" in told[1]
+
+
+def test_it_stops_while_it_waits_for_a_card(config: Config) -> None:
+    opener, slept = Opener(Port(3), *[GONE] * 100), []
+    run(config, opener=opener, sleep=slept.append, stop=lambda: len(slept) >= 4)
+    assert len(slept) == 4
+    assert [port.closed for port in opener.opened] == [1]
+
+
+def test_told_to_stop_at_once_it_opens_and_closes(config: Config) -> None:
+    opener = Opener(Port(3))
+    run(config, opener=opener, stop=lambda: True)
+    assert opener.opened[0].played == []
+    assert opener.opened[0].closed == 1
+
+
+def test_stopped_it_lets_go_of_ledger_and_folder(config: Config) -> None:
+    """Or the next start in the same process, as in a test or a demo, would find them taken."""
+    for _ in range(2):
+        opener = Opener(Port(10))
+        run(config, opener=opener, stop=stop_after(opener, 5))
+    open_forwarder(config.forward).close()
+
+
+def test_an_error_of_another_kind_closes_everything_and_is_not_hidden(config: Config) -> None:
+    class Faulty(Port):
+        def exchange(self, play: Signal) -> Signal:
+            raise ZeroDivisionError
+
+    port = Faulty(1)
+    with pytest.raises(ZeroDivisionError):
+        run(config, opener=lambda: port)
+    assert port.closed == 1
+    open_forwarder(config.forward).close()
+
+
+def test_the_loop_is_told_of_a_break_before_the_caller(config: Config) -> None:
+    loop = build(config, executor=InlineExecutor())
+    with pytest.raises(StreamBroken):
+        drive(loop, Port(5), lambda: False)
+    assert loop.state is State.BROKEN
+    loop.close()
+
+
+# Putting a device together
+
+
+def test_a_device_is_built_from_its_settings(config: Config) -> None:
+    loop = build(config, executor=InlineExecutor())
+    assert loop.state is State.IDLE
+    assert loop.step(np.zeros(BLOCK, np.float32)).shape == (BLOCK,)
+    loop.close()
+    assert config.ledger.path.exists()
+    assert config.forward.folder.is_dir()
+
+
+def test_parts_that_are_passed_in_are_used(config: Config) -> None:
+    class Board:
+        told: list[Announcement] = []  # noqa: RUF012
+
+        def announce(self, told: Announcement) -> None:
+            self.told.append(told)
+
+    board = Board()
+    ledger = Ledger.open(config.ledger.path, config.ledger)
+    loop = build(config, executor=InlineExecutor(), ledger=ledger, outlets=(board,))
+    loop.mute()
+    assert board.told == [Announcement.MUTED]
+    loop.close()
+    with pytest.raises(LedgerError):
+        ledger.count()
+
+
+def test_the_inline_executor_gives_finished_futures() -> None:
+    executor = InlineExecutor()
+    done = executor.submit(divmod, 7, 2)
+    assert isinstance(done, Future)
+    assert (done.done(), done.result()) == (True, (3, 1))
+    failed = executor.submit(divmod, 1, 0)
+    assert failed.done()
+    with pytest.raises(ZeroDivisionError):
+        failed.result()
+
+
+# What cannot work is one clear line at the start
+
+
+def write(tmp_path: Path, **settings: Any) -> Path:
+    tree: dict[str, Any] = {
+        "ledger": {"path": str(tmp_path / "ledger.sqlite")},
+        "forward": {"folder": str(tmp_path / "commands")},
+        "wake": {"kind": "button"},
+        "audio": {"kind": "wav", "wav_in": str(tmp_path / "in.wav")},
+    }
+    for name, section in settings.items():
+        tree[name] = tree.get(name, {}) | section
+    file = tmp_path / "earmark.yaml"
+    file.write_text(yaml.safe_dump(tree))
+    soundfile.write(tmp_path / "in.wav", np.zeros(3 * BLOCK), 16_000)
+    return file
+
+
+@pytest.fixture
+def start(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Path], str]:
+    """`earmark run --config FILE` must end with exit code 2 and one line; that line."""
+
+    def fails(file: Path) -> str:
+        monkeypatch.setattr(sys, "argv", ["earmark", "run", "--config", str(file)])
+        monkeypatch.setattr("signal.signal", lambda *_: None)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert ended.value.code == 2
+        assert out == ""
+        assert err.count("\n") == 1
+        assert err.startswith("earmark: ")
+        return err
+
+    return fails
+
+
+def test_a_file_is_heard_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from earmark.config import load
+
+    run(load(write(tmp_path)))
+
+
+def test_a_recording_of_another_rate(tmp_path: Path, start: Callable[[Path], str]) -> None:
+    file = write(tmp_path)
+    soundfile.write(tmp_path / "in.wav", np.zeros(1000), 44_100)
+    line = start(file)
+    assert "44100 Hz" in line
+    assert "ffmpeg" in line
+
+
+def test_a_recording_that_is_not_there(tmp_path: Path, start: Callable[[Path], str]) -> None:
+    line = start(write(tmp_path, audio={"wav_in": str(tmp_path / "no.wav")}))
+    assert "no.wav does not exist" in line
+
+
+def test_a_ledger_that_is_none(tmp_path: Path, start: Callable[[Path], str]) -> None:
+    file = write(tmp_path)
+    (tmp_path / "ledger.sqlite").write_bytes(b"not a database, but long enough to be one" * 100)
+    line = start(file)
+    assert "ledger.sqlite" in line
+    assert "move the file away" in line
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_ledger_that_may_not_be_read(tmp_path: Path, start: Callable[[Path], str]) -> None:
+    file = write(tmp_path)
+    (tmp_path / "ledger.sqlite").touch(0o000)
+    assert "ledger.sqlite" in start(file)
+
+
+def test_a_ledger_that_is_a_folder(tmp_path: Path, start: Callable[[Path], str]) -> None:
+    line = start(write(tmp_path, ledger={"path": str(tmp_path)}))
+    assert "the ledger is a folder: set ledger.path to a file" in line
+
+
+def test_a_missing_sound_card(
+    tmp_path: Path, start: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise AudioError("no sound card matches 'Jabra'", "plug it in or change audio.device")
+
+    monkeypatch.setattr(daemon, "open_port", missing)
+    line = start(write(tmp_path, audio={"kind": "sounddevice", "device": "Jabra"}))
+    assert line == ("earmark: no sound card matches 'Jabra': plug it in or change audio.device\n")
+
+
+def test_a_folder_that_others_may_read(tmp_path: Path, start: Callable[[Path], str]) -> None:
+    (tmp_path / "commands").mkdir(mode=0o755)
+    (tmp_path / "commands").chmod(0o755)
+    assert "chmod 700" in start(write(tmp_path))
+
+
+def test_an_unknown_wake_word(tmp_path: Path, start: Callable[[Path], str]) -> None:
+    line = start(write(tmp_path, wake={"kind": "micro", "model": "computer"}))
+    assert "alexa" in line
+
+
+def test_an_unknown_setting(tmp_path: Path, start: Callable[[Path], str]) -> None:
+    assert "did you mean nonce.channels?" in start(write(tmp_path, nonce={"chanels": 8}))
+
+
+@pytest.mark.parametrize("name", ["00001111", "a\tb"])
+def test_a_name_that_the_journal_cannot_write(
+    tmp_path: Path, start: Callable[[Path], str], name: str
+) -> None:
+    line = start(write(tmp_path, device={"name": name}))
+    assert "device.name or device.room" in line
+
+
+def test_a_failed_start_leaves_nothing_open(config: Config) -> None:
+    config.ledger.path.write_bytes(b"no database at all, though long enough" * 100)
+    port = Port(5)
+    with pytest.raises(EarmarkError, match="no SQLite database"):
+        run(config, opener=lambda: port)
+    assert port.closed == 1
+    assert port.played == [], "nothing was heard"
+    open_forwarder(config.forward).close()
