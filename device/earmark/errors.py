@@ -17,6 +17,10 @@ class EarmarkError(Exception):
         self.what = what
         self.do = do
 
+    def __reduce__(self) -> tuple[type[EarmarkError], tuple[str, str]]:
+        """Pickle by both arguments: errors of worker processes arrive as they were raised."""
+        return type(self), (self.what, self.do)
+
 
 class ConfigError(EarmarkError):
     """A setting is unknown, malformed or out of its range."""

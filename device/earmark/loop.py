@@ -46,8 +46,8 @@ MAX_QUEUED_SOUND_S = 5.0
 """Most feedback sound that waits to be played, s: ten of the longest sounds."""
 
 WAKE_TAIL_S = 0.2
-"""Speech that ends sooner than this after the wake word was recognised is the wake word, s: the
-pre-roll holds its end. Alone it was heard to end from 0.12 s before to 0.10 s after."""
+"""Speech that ends sooner than this after the wake word was recognised is the wake word, s: it
+is at times recognised before its end, which was seen up to 0.10 s later."""
 
 ECHO_S = 0.5
 """Time after our own sound that its reverberation may still be heard, s: 60 dB in a room of

@@ -6,12 +6,14 @@ Each command imports what it needs when it runs.
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
 from earmark import __version__
 from earmark.errors import EarmarkError
+from earmark_host.room_command import compute
 
 app = typer.Typer(
     name="earmark-host",
@@ -45,6 +47,32 @@ def _root(
     ] = False,
 ) -> None:
     pass
+
+
+room_app.command("compute")(compute)
+
+
+@bench_app.command("session")
+def _bench_session(
+    data: Annotated[Path, typer.Option(help="Folder of the corpus, with its manifest.csv.")],
+    json: Annotated[Path, typer.Option(help="The report to write.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="Few sessions, within 90 s.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes; two where there are two cores.")
+    ] = None,
+    nonce_level: Annotated[
+        float | None,
+        typer.Option(help="Loudness of the nonce, dB SPL at 1 m [default: the settings']"),
+    ] = None,
+    only: Annotated[
+        Literal["live", "no_nonce", "replay"] | None, typer.Option(help="Only these sessions.")
+    ] = None,
+) -> None:
+    """Hold many sessions in simulated rooms: false rejects, replays let in, CPU time."""
+    from earmark_host.bench.session_command import bench_session
+
+    bench_session(data, json, seed, quick, workers, nonce_level, only)
 
 
 def main() -> None:

@@ -175,51 +175,26 @@ def _search_wave(
         [evidence[:, p : p + (rows - 1) * STEPS_PER_SLOT + 1 : STEPS_PER_SLOT] for p in phases],
         axis=1,
     )
+    variants = shifts * phases.size
+    # centred[row, tone, v]: what each variant (shift and phase) saw.
     centred = by_phase - by_phase.mean(axis=3, keepdims=True)
-    variance = np.concatenate(
-        [np.zeros((shifts, phases.size, 1)), np.cumsum(centred.var(axis=3), axis=2)], axis=2
-    )
-    longest = max(candidate.slots for candidate in candidates)
-    size = fft.next_fast_len(rows + longest)
-    # One multiplication a frequency: (nonces x tones) times (tones x shifts and phases).
-    seen = fft.fft(centred, size, axis=2).transpose(2, 3, 0, 1).reshape(size, tones, -1)
-    lags = np.arange(MIN_OVERLAP_SLOTS - longest, rows - MIN_OVERLAP_SLOTS + 1)
+    centred = centred.reshape(variants, rows, tones).transpose(1, 2, 0)
+    variance = np.concatenate([np.zeros((1, variants)), np.cumsum(centred.var(axis=1), axis=0)])
 
     ranked: list[tuple[float, Candidate, int, int, int]] = []
     tests = 0
+    # By length, so that a chunk of short ones is not padded to the longest of all.
+    candidates = sorted(candidates, key=lambda candidate: candidate.slots)
     for start in range(0, len(candidates), CHUNK):
         chunk = candidates[start : start + CHUNK]
-        marks = np.zeros((len(chunk), tones, size), np.float32)
-        counts = np.array([candidate.slots for candidate in chunk])
-        for index, candidate in enumerate(chunk):
-            sequence = wave.tones(candidate.nonce, candidate.slots)
-            marks[index, sequence, np.arange(candidate.slots)] = 1.0
-        expected = np.conj(fft.fft(marks, axis=2)).transpose(2, 0, 1)
-        product = np.matmul(expected, seen)
-        score = fft.ifft(product, axis=0).real[lags % size]
-        first = np.clip(lags[:, None], 0, rows)
-        last = np.clip(lags[:, None] + counts, 0, rows)
-        overlap = last - first
-        spread = variance[:, :, last] - variance[:, :, first]
-        spread = np.moveaxis(spread, (2, 3), (0, 1)).reshape(lags.size, len(chunk), -1)
-        valid = overlap >= MIN_OVERLAP_SLOTS
-        standard = score / np.sqrt(np.maximum(spread, 1e-12))
-        standard[~valid] = -np.inf
-        tests += int(np.count_nonzero(valid)) * shifts * phases.size
-        flat = standard.transpose(1, 0, 2).reshape(len(chunk), -1)
-        for index, top in enumerate(np.argmax(flat, axis=1)):
-            lag_index, where = divmod(int(top), shifts * phases.size)
-            shift_index, phase_index = divmod(where, phases.size)
-            if np.isfinite(flat[index, top]):
-                ranked.append(
-                    (
-                        float(flat[index, top]),
-                        chunk[index],
-                        int(lags[lag_index]),
-                        shift_index,
-                        phase_index,
-                    )
-                )
+        lags, standard = _standard_scores(centred, variance, wave, chunk)
+        tests += int(np.count_nonzero(np.isfinite(standard)))
+        for candidate, scores in zip(chunk, standard, strict=True):
+            lag_index, variant = divmod(int(np.argmax(scores)), variants)
+            top = float(scores[lag_index, variant])
+            if np.isfinite(top):
+                shift_index, phase_index = divmod(variant, phases.size)
+                ranked.append((top, candidate, int(lags[lag_index]), shift_index, phase_index))
     ranked.sort(key=lambda row: -row[0])
     return [
         Hit(
@@ -232,6 +207,43 @@ def _search_wave(
         )
         for standard_score, candidate, lag, shift, phase in ranked[:FINALISTS]
     ], tests
+
+
+def _standard_scores(
+    centred: NDArray[np.float32],
+    variance: NDArray[np.float64],
+    wave: Bfsk,
+    chunk: Sequence[Candidate],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Score of every nonce at every lag and variant, in its standard deviations.
+
+    Parameters
+    ----------
+    centred : shape (rows, tones, variants).
+    variance : its variance over the tones, added up over the rows before, (rows + 1, variants).
+
+    Returns
+    -------
+    The lags in slots, shape (lags,), and the scores, shape (len(chunk), lags, variants); minus
+    infinity where too little overlaps.
+    """
+    rows, tones, _ = centred.shape
+    counts = np.array([candidate.slots for candidate in chunk])
+    longest = int(counts.max())
+    size = fft.next_fast_len(rows + longest, real=True)
+    marks = np.zeros((size, len(chunk), tones), np.float32)
+    for index, candidate in enumerate(chunk):
+        sequence = wave.tones(candidate.nonce, candidate.slots)
+        marks[np.arange(candidate.slots), index, sequence] = 1.0
+    # A product of matrices for every frequency: (nonces x tones) times (tones x variants).
+    product = np.matmul(np.conj(fft.rfft(marks, axis=0)), fft.rfft(centred, size, axis=0))
+    lags = np.arange(MIN_OVERLAP_SLOTS - longest, rows - MIN_OVERLAP_SLOTS + 1)
+    score = fft.irfft(product, size, axis=0)[lags % size]
+    first = np.clip(lags[:, None], 0, rows)
+    last = np.clip(lags[:, None] + counts, 0, rows)
+    standard = score / np.sqrt(np.maximum(variance[last] - variance[first], 1e-12))
+    standard[last - first < MIN_OVERLAP_SLOTS] = -np.inf
+    return lags, np.asarray(standard.transpose(1, 0, 2), np.float64)
 
 
 def _chance(rows: NDArray[np.float32], wave: Bfsk, candidate: Candidate, lag: int) -> float:

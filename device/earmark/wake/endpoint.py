@@ -69,6 +69,19 @@ spends three quarters of its time below that."""
 _UNDER_PERSON_DB = 4.0
 """But nothing within this of the person's own level counts as the room, dB: soft syllables."""
 
+_UNLEARN_S = 5.0
+"""The same downwards, s: longer than a sentence, so that its soft end does not count."""
+
+_NOISY_DB = 20.0
+"""A room whose median level is within this of the person's, dB, may itself keep a command open."""
+
+_PATIENT_S = 5.0
+"""In such a room, from this length of a command on, s, the person must speak up more and more:
+hardly any command lasts longer (AEOLUS 3.2: 3 s on average), while a television goes on."""
+
+_PATIENCE_DB_S = 1.0
+"""How much ``drop_db`` shrinks then, dB per s: to 4 dB after 11 s, before the cap at 15 s."""
+
 _RISE_BLOCKS = 4
 """A rise over the room lasts this many blocks (80 ms) before it counts: longer than a click."""
 
@@ -177,10 +190,14 @@ class MicroEndpointer:
         """Whether this may be the person, who spoke at ``_person`` dBFS so far."""
         if self._person is None:
             return True
-        least = self._person - self._settings.drop_db
-        if self._room is not None:
-            least = max(least, min(self._room + _OVER_ROOM_DB, self._person - _UNDER_PERSON_DB))
-        return level >= least
+        drop_db = self._settings.drop_db
+        if self._room is None:
+            return level >= self._person - drop_db
+        if self._person - self._room < _NOISY_DB:
+            spoken_s = 0.0 if self._first is None else (self._fed - self._first) * BLOCK_S
+            drop_db -= _PATIENCE_DB_S * max(0.0, spoken_s - _PATIENT_S)
+        least = min(self._room + _OVER_ROOM_DB, self._person - _UNDER_PERSON_DB)
+        return level >= max(least, self._person - drop_db)
 
     def _wait(self, probability: float, level: float) -> None:
         self._risen = self._risen + 1 if self._stands_out(level) else 0
@@ -222,6 +239,7 @@ class MicroEndpointer:
 
     def _learn(self, level: float) -> None:
         assert self._person is not None  # set when speech started
-        share = 1.0 - exp(-BLOCK_S / _LEARN_S)
+        # Slowly down: what is softer may be the room, and must not become the measure.
+        share = 1.0 - exp(-BLOCK_S / (_LEARN_S if level > self._person else _UNLEARN_S))
         power = (1.0 - share) * 10.0 ** (self._person / 10.0) + share * 10.0 ** (level / 10.0)
         self._person = 10.0 * log10(power)
