@@ -83,7 +83,8 @@ _PATIENCE_DB_S = 1.0
 """How much ``drop_db`` shrinks then, dB per s: to 4 dB after 11 s, before the cap at 15 s."""
 
 _RISE_BLOCKS = 4
-"""A rise over the room lasts this many blocks (80 ms) before it counts: longer than a click."""
+"""A rise over the room lasts this many blocks (80 ms, of the smoothed level) before it counts. A
+loud click lasts as long once it is smoothed; there the detector's own doubt must do."""
 
 _PRIME_SEED = 0
 """The priming noise is the same each time, so that a run can be repeated."""
@@ -193,11 +194,17 @@ class MicroEndpointer:
         drop_db = self._settings.drop_db
         if self._room is None:
             return level >= self._person - drop_db
-        if self._person - self._room < _NOISY_DB:
-            spoken_s = 0.0 if self._first is None else (self._fed - self._first) * BLOCK_S
-            drop_db -= _PATIENCE_DB_S * max(0.0, spoken_s - _PATIENT_S)
+        drop_db -= _PATIENCE_DB_S * self._overtime_s()
         least = min(self._room + _OVER_ROOM_DB, self._person - _UNDER_PERSON_DB)
         return level >= max(least, self._person - drop_db)
+
+    def _overtime_s(self) -> float:
+        """For how long the command has gone on beyond what is usual, in a noisy room, s."""
+        if self._room is None or self._person is None or self._first is None:
+            return 0.0
+        if self._person - self._room >= _NOISY_DB:
+            return 0.0
+        return max(0.0, (self._fed - self._first) * BLOCK_S - _PATIENT_S)
 
     def _wait(self, probability: float, level: float) -> None:
         self._risen = self._risen + 1 if self._stands_out(level) else 0
@@ -239,7 +246,10 @@ class MicroEndpointer:
 
     def _learn(self, level: float) -> None:
         assert self._person is not None  # set when speech started
-        # Slowly down: what is softer may be the room, and must not become the measure.
+        # Slowly down, and in the end not at all: what is softer may be the room, and must not
+        # become the measure.
+        if level < self._person and self._overtime_s() > 0.0:
+            return
         share = 1.0 - exp(-BLOCK_S / (_LEARN_S if level > self._person else _UNLEARN_S))
         power = (1.0 - share) * 10.0 ** (self._person / 10.0) + share * 10.0 ** (level / 10.0)
         self._person = 10.0 * log10(power)
