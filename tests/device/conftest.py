@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, wait
@@ -350,3 +353,23 @@ def scripted_judge() -> type[ScriptedJudge]:
 @pytest.fixture(scope="session")
 def scripted_wake() -> type[ScriptedWake]:
     return ScriptedWake
+
+
+NOBODY = 65534
+"""The unprivileged user of every Linux."""
+
+
+@pytest.fixture
+def nobodys_home() -> Iterator[Path]:
+    """A folder whose owner we are, without root's power to read and write everything."""
+    home = Path(tempfile.mkdtemp())  # not tmp_path: the folders above that are root's alone
+    root = os.geteuid() == 0
+    if root:
+        os.chown(home, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+    try:
+        yield home
+    finally:
+        if root:
+            os.seteuid(0)
+        shutil.rmtree(home)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -260,11 +259,14 @@ def test_a_ledger_that_is_none(tmp_path: Path, start: Callable[[Path], str]) -> 
     assert "move the file away" in line
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_ledger_that_may_not_be_read(tmp_path: Path, start: Callable[[Path], str]) -> None:
-    file = write(tmp_path)
-    (tmp_path / "ledger.sqlite").touch(0o000)
-    assert "ledger.sqlite" in start(file)
+def test_a_ledger_that_may_not_be_read(nobodys_home: Path, start: Callable[[Path], str]) -> None:
+    closed = nobodys_home / "closed"
+    closed.mkdir(mode=0o000)
+    file = write(nobodys_home, ledger={"path": str(closed / "ledger.sqlite")})
+    line = start(file)
+    closed.chmod(0o700)
+    assert "ledger.sqlite" in line
+    assert "ermission" in line or "cannot be" in line
 
 
 def test_a_ledger_that_is_a_folder(tmp_path: Path, start: Callable[[Path], str]) -> None:
