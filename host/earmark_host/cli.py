@@ -75,6 +75,25 @@ def _bench_session(
     bench_session(data, json, seed, quick, workers, nonce_level, only)
 
 
+@bench_app.command("wake")
+def _bench_wake(
+    data: Annotated[Path, typer.Option(help="Folder of the corpus, with its manifest.csv.")],
+    json: Annotated[Path, typer.Option(help="The report to write.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="Few clips, within 90 s.")] = False,
+) -> None:
+    """Play wake words and commands to the detectors: what is heard, when, and what is missed."""
+    from rich.console import Console
+
+    from earmark_host.bench.report import check_writable
+    from earmark_host.bench.wake import run
+
+    check_writable(json)
+    report = run(data, seed=seed, quick=quick)
+    report.write(json)
+    report.show(Console())
+
+
 def main() -> None:
     """Run the command line. A failure with a remedy is one line on stderr, exit code 2."""
     try:

@@ -36,7 +36,7 @@ MAX_CLIP_S = 120.0
 """Longest clip that is decoded, s; the rest of a longer file is left out."""
 
 COLUMNS = ("path", "role", "speaker")
-"""Columns that a manifest must have; others are not looked at."""
+"""Columns that a manifest must have; of the others only ``label`` is looked at."""
 
 SPOKEN = ("speech", "command")
 """Roles that are a person speaking to the device."""
@@ -51,11 +51,13 @@ class Clip:
     path : below the corpus's folder.
     role : what it is for.
     speaker : who speaks, "" where nobody is named.
+    label : what it holds, such as the wake word; "" where the manifest has no such column.
     """
 
     path: str
     role: str
     speaker: str
+    label: str = ""
 
 
 class Corpus:
@@ -96,6 +98,10 @@ class Corpus:
         if len(data) > MAX_MANIFEST_BYTES:
             raise EarmarkError(f"{path} is larger than {MAX_MANIFEST_BYTES} bytes", "split it")
         return cls(folder, _rows(path, data), hashlib.sha256(data).hexdigest())
+
+    def has(self, role: str) -> bool:
+        """Whether there is a clip of that role."""
+        return bool(self._roles.get(role))
 
     def role(self, role: str) -> Sequence[Clip]:
         """All clips of a role.
@@ -190,7 +196,7 @@ def _rows(path: Path, data: bytes) -> list[Clip]:
             values = [row[name] for name in COLUMNS]
             if None in values:
                 raise EarmarkError(f"{path}: line {reader.line_num} is cut short", do)
-            clip = Clip(*values)
+            clip = Clip(values[0], values[1], values[2], row.get("label") or "")
             inside = Path(clip.path)
             if not clip.path or inside.is_absolute() or ".." in inside.parts:
                 raise EarmarkError(

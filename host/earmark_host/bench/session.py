@@ -139,7 +139,7 @@ def run(
     """
     began = time.monotonic()
     corpus = Corpus.open(folder)
-    corpus.require("noise", "background", "music")
+    corpus.require("noise")
     with tempfile.TemporaryDirectory(prefix="earmark-bench-") as scratch:
         ledger = Path(scratch) / "remembered.sqlite"
         trials.write_remembered(ledger, config, seed)

@@ -58,7 +58,7 @@ def spoken(signal: Signal, longest_s: float) -> Signal:
 
 
 def television(corpus: Corpus, seconds: float, without: str, rng: np.random.Generator) -> Signal:
-    """A television programme: people one after the other, with music under them.
+    """A television programme: people one after the other, with music where the corpus has any.
 
     Parameters
     ----------
@@ -66,11 +66,11 @@ def television(corpus: Corpus, seconds: float, without: str, rng: np.random.Gene
     without : a person who is not on it.
     """
     length = round(seconds * RATE_HZ)
-    background = corpus.role("background")
+    background = corpus.role("background") if corpus.has("background") else None
     talk = np.zeros(length, np.float32)
     at = 0
     while at < length:
-        if rng.random() < OTHERS_SHARE:
+        if background is None or rng.random() < OTHERS_SHARE:
             other = corpus.person(rng)
             if other == without:
                 continue
@@ -80,6 +80,8 @@ def television(corpus: Corpus, seconds: float, without: str, rng: np.random.Gene
         part = _at_level(spoken(corpus.load(clip), seconds))[: length - at]
         talk[at : at + part.size] = part
         at += part.size + round(rng.uniform(*GAP_S) * RATE_HZ)
+    if not corpus.has("music"):
+        return talk
     music = corpus.load(draw(corpus.role("music"), rng))
     music = np.resize(np.roll(music, int(rng.integers(music.size))), length)
     bed = _at_level(music) * np.float32(gain(rng.uniform(*MUSIC_DB)))

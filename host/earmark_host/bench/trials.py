@@ -410,7 +410,7 @@ def _cut(begin_s: float, end_s: float, rng: np.random.Generator) -> tuple[float,
 
 def _jam(config: Config, corpus: Corpus, rng: np.random.Generator) -> Callable[[Signal], Signal]:
     """Noise or music in the place of what the device wants to play."""
-    if rng.random() < 0.5:
+    if rng.random() < 0.5 or not corpus.has("music"):
         sound = rng.standard_normal(4 * RATE_HZ).astype(np.float32)
     else:
         sound = corpus.load(draw(corpus.role("music"), rng))

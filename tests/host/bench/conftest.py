@@ -17,11 +17,13 @@ def write_corpus(folder: Path, clips: list[tuple[str, str, str, Signal]]) -> Pat
     """Write clips given as (path, role, speaker, signal), with their manifest."""
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(["path", "role", "category", "speaker"])
+        rows.writerow(["path", "role", "category", "speaker", "label"])
         for path, role, speaker, signal in clips:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(folder / path, signal, RATE_HZ)
-            rows.writerow([path, role, "tiny", speaker])
+            # A label as in "wakeword:alexa" is part of the role here.
+            name, _, label = role.partition(":")
+            rows.writerow([path, name, "tiny", speaker, label])
     return folder
 
 
