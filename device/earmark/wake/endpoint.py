@@ -2,21 +2,20 @@
 
 The detector gives one probability every 10 ms, over the last 0.76 s: it rises about 0.45 s
 after speech has started and falls about 0.5 s after it has stopped, at any level from -20
-to -60 dBFS. Four things are added here:
+to -60 dBFS. Five things are added here; what comes of them all is measured by
+``earmark-host bench wake`` and, beside a television, by ``bench session``.
 
 - The level. The person who gave the wake word is near; a television is farther. Speech that
   is ``drop_db`` quieter than what was said so far does not keep the command open, and the
-  end is noticed without the detector's half second. With a television 15 dB below the person
-  29 of 32 commands ended within 8 s, 10 dB below 22 of 32; a louder one cannot be told
-  apart this way, and the cap on the command's length ends it.
+  end is noticed without the detector's half second.
 - The room. What it sounded like before the wake word (:meth:`MicroEndpointer.overhear`) says
   how loud the television is: whoever is no louder than that does not keep the command open
-  either, as far as the person is louder. Measured with 32 commands at 1 to 4 m beside a
-  television of 60 dB SPL: 2 instead of 7 still open after 12 s, 1 instead of none cut early.
-- Doubt. The detector's window is longer than a single word, so it passes over one word in ten
-  (measured: 85 to 93 % found at 1 to 4 m). When something has just stood out of the room by
-  ``rise_db``, a probability of ``doubt`` is enough (97 to 100 %). A dog that barks after the
-  wake word is then taken for a command somewhat more often.
+  either, as far as the person is louder.
+- Patience. A television may get louder than it was. In a noisy room a command that lasts
+  unusually long must therefore be spoken louder and louder to be kept open.
+- Doubt. The detector's window is longer than a single word, so it passes over one word in ten.
+  When something has just stood out of the room by ``rise_db``, a probability of ``doubt`` is
+  enough. A dog that barks after the wake word is then taken for a command more often.
 - Priming. A new detector says nothing for 0.76 s and misses single words that come at once.
   It hears that much faint noise before each command.
 """
