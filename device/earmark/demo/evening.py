@@ -27,7 +27,7 @@ from earmark.daemon import InlineExecutor, build
 from earmark.demo.clips import Clips, load_clips
 from earmark.demo.scenes import Expected, Replays, Scene
 from earmark.forward import Forwarder, open_forwarder
-from earmark.gate import Announcement, Decision, Finding, Outcome, Reason
+from earmark.gate import UNJUDGED, Announcement, Decision, Finding, Outcome, Reason
 from earmark.judging import Judgement
 from earmark.loop import SILENCE
 from earmark.nonce import Ledger
@@ -55,13 +55,6 @@ TELEVISION_S = 10.0
 
 RECORDER_PPM = 35.0
 """How much faster the bystander's clock runs, ppm: two ordinary crystals."""
-
-_UNJUDGED = {
-    Announcement.TRY_AGAIN_NOTHING_HEARD: Reason.NO_SPEECH,
-    Announcement.TRY_AGAIN_TOO_LONG: Reason.TOO_LONG,
-    Announcement.FAULT: Reason.FAULT,
-}
-"""Why a session ended that the gate never judged."""
 
 
 @dataclass(frozen=True)
@@ -411,7 +404,7 @@ class Evening:
             if judgement is not None and not self._real_time:
                 latency_s += judgement.cpu_s
         if judgement is None:
-            reason = _UNJUDGED.get(told) if told is not None else None
+            reason = UNJUDGED.get(told) if told is not None else None
             result = SceneResult(
                 scene=scene,
                 decision=None if reason is None else Decision.RETRY,

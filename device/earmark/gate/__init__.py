@@ -1,6 +1,6 @@
 """The checks side by side, the policy that makes one verdict of them, and what is told."""
 
-from earmark.gate.announce import Announcement, announcement
+from earmark.gate.announce import UNJUDGED, Announcement, announcement
 from earmark.gate.check import Check, run_checks
 from earmark.gate.evidence import Evidence
 from earmark.gate.finding import Decision, Finding, Outcome, Reason, Verdict
@@ -12,6 +12,7 @@ from earmark.gate.signal_check import SignalCheck
 __all__ = [
     "ATTACKS",
     "PRECEDENCE",
+    "UNJUDGED",
     "Announcement",
     "Check",
     "CheckName",

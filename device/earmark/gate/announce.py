@@ -16,7 +16,9 @@ alone, never from the verdict. The reason in full goes to the journal.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
+from types import MappingProxyType
 
 from earmark.gate.finding import Reason, Verdict
 
@@ -75,6 +77,16 @@ _OF_REASON = {
     Reason.INTERFERENCE: Announcement.COULD_NOT_VERIFY,
     Reason.FAULT: Announcement.FAULT,
 }
+
+
+UNJUDGED: Mapping[Announcement, Reason] = MappingProxyType(
+    {
+        Announcement.TRY_AGAIN_NOTHING_HEARD: Reason.NO_SPEECH,
+        Announcement.TRY_AGAIN_TOO_LONG: Reason.TOO_LONG,
+        Announcement.FAULT: Reason.FAULT,
+    }
+)
+"""Why a session ended that the gate never judged, by what the room was told."""
 
 
 def announcement(verdict: Verdict) -> Announcement:

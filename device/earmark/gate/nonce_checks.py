@@ -29,10 +29,10 @@ class NonceCheck:
         if report is None:
             return Finding(self.name, Outcome.UNDETERMINED, Reason.FAULT, math.nan)
         spans = () if evidence.speech is None else report.uncovered(*evidence.speech)
-        uncovered = [end - start for start, end in spans]
+        uncovered_s = sum(end - start for start, end in spans)
         start_s, end_s = evidence.speech or (0.0, 0.0)
-        covered_s = end_s - start_s - sum(uncovered)
-        reason = self._reason(report, sum(uncovered), covered_s)
+        covered_s = end_s - start_s - uncovered_s
+        reason = self._reason(report, uncovered_s, covered_s)
         return Finding(
             self.name,
             Outcome.PASSED if reason is Reason.FRESH else Outcome.FAILED,
@@ -50,7 +50,7 @@ class NonceCheck:
                 "drift_ppm": round(report.drift_ppm, 1),
                 "shift_hz": round(report.shift_hz, 2),
                 "covered_s": round(covered_s, 3),
-                "uncovered_s": round(sum(uncovered), 3),
+                "uncovered_s": round(uncovered_s, 3),
                 "suppression_db": round(evidence.suppression_db, 1),
             },
         )

@@ -186,7 +186,8 @@ class LiveCanceller:
         self._nonce = nonce
         self._settings = settings
         self._wave = Bfsk.from_settings(settings)
-        self._recorded = np.zeros(0, np.float32)
+        self._blocks: list[Signal] = []
+        self._size = 0
         self._handed_on = 0
         self._next_estimate = round(FIRST_S * RATE_HZ)
         self._path: EchoPath | None = None
@@ -199,30 +200,31 @@ class LiveCanceller:
 
     def feed(self, block: Signal) -> Signal:
         """Take one recorded block; return what is clean by now (empty, one block or more)."""
-        self._recorded = np.concatenate([self._recorded, block])
-        if self._recorded.size >= self._next_estimate:
-            self._estimate()
+        first = len(self._blocks) if self._handed_on else 0
+        self._blocks.append(block)
+        self._size += block.size
+        if self._size >= self._next_estimate:
+            self._estimate(np.concatenate(self._blocks))
         if self._path is None or self._report is None:
             return np.zeros(0, np.float32)
-        ready = self._recorded[self._handed_on :]
+        # Everything at the first estimate, from then on the one new block.
+        ready = np.concatenate(self._blocks[first:])
         # Only the end of the echo is wanted: the taps' length of reference before it suffices.
         reach = self._path.taps.size + round(self._path.delay_s * RATE_HZ)
         start = max(0, self._handed_on - reach)
-        reference = _reference(
-            self._wave, self._nonce, self._report, self._recorded.size - start, start
-        )
+        reference = _reference(self._wave, self._nonce, self._report, self._size - start, start)
         echo = self._path.apply(reference)[self._handed_on - start :]
-        self._handed_on = self._recorded.size
+        self._handed_on = self._size
         return ready - echo
 
-    def _estimate(self) -> None:
-        slots = int(self._recorded.size / RATE_HZ * self._wave.bit_rate_hz) + 1
-        self._report = verify(self._recorded, self._nonce, 0.0, slots, self._settings)
-        reference = _reference(self._wave, self._nonce, self._report, self._recorded.size)
+    def _estimate(self, recorded: Signal) -> None:
+        slots = int(recorded.size / RATE_HZ * self._wave.bit_rate_hz) + 1
+        self._report = verify(recorded, self._nonce, 0.0, slots, self._settings)
+        reference = _reference(self._wave, self._nonce, self._report, recorded.size)
         self._path = estimate_path(
-            self._recorded, reference, self._report.offset_s, self._settings.canceller_taps_s
+            recorded, reference, self._report.offset_s, self._settings.canceller_taps_s
         )
-        self._next_estimate = round(self._recorded.size * AGAIN)
+        self._next_estimate = round(recorded.size * AGAIN)
 
 
 def _reference(wave: Bfsk, nonce: Nonce, report: Report, samples: int, start: int = 0) -> Signal:

@@ -99,3 +99,16 @@ def tone_grid(baseband: Baseband, wave: Bfsk, max_shift_hz: float) -> ToneGrid:
     power = np.moveaxis(spectra[:, bins], 0, 1) / window**2
     total = np.mean(np.abs(frames) ** 2, axis=1)
     return ToneGrid(power.astype(np.float32), total.astype(np.float32), shifts_hz, step_s)
+
+
+def whitened(power: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Power of each tone relative to its usual one, its median over time.
+
+    A tone that always sounds (a whistle, a mains harmonic) counts for little then.
+
+    Parameters
+    ----------
+    power : shape (..., steps, tones).
+    """
+    usual = np.median(power, axis=-2, keepdims=True)
+    return np.asarray(power / np.maximum(usual, 1e-6 * float(usual.max()) + 1e-30))

@@ -17,12 +17,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from earmark.nonce.demodulate import SHIFT_STEP_HZ, STEPS_PER_SLOT, to_baseband, tone_grid
+from earmark.nonce.demodulate import (
+    SHIFT_STEP_HZ,
+    STEPS_PER_SLOT,
+    to_baseband,
+    tone_grid,
+    whitened,
+)
 from earmark.nonce.waveform import Bfsk, Nonce
 from earmark.signal import RATE_HZ, Signal
 
@@ -59,6 +66,11 @@ class Candidate:
     nonce: Nonce
     wave: Bfsk
     slots: int
+
+    @cached_property
+    def tones(self) -> NDArray[np.int64]:
+        """Tone of each of its slots; drawn once, however many pieces are searched."""
+        return self.wave.tones(self.nonce, self.slots)
 
 
 @dataclass(frozen=True)
@@ -153,11 +165,9 @@ def _by_wave(candidates: Sequence[Candidate]) -> Iterator[tuple[Bfsk, list[Candi
 def _evidence(power: NDArray[np.float32]) -> NDArray[np.float32]:
     """Share of each tone in its moment's power, after each tone's usual power is divided out.
 
-    Shape (shifts, steps, tones), in [0, 1]: a loud moment counts no more than a quiet one, and
-    a tone that always sounds (a whistle, a mains harmonic) counts for little.
+    Shape (shifts, steps, tones), in [0, 1]: a loud moment counts no more than a quiet one.
     """
-    usual = np.median(power, axis=1, keepdims=True)
-    white = power / np.maximum(usual, 1e-6 * float(usual.max()) + 1e-30)
+    white = whitened(power)
     return np.asarray(white / np.maximum(white.sum(axis=2, keepdims=True), 1e-30))
 
 
@@ -187,7 +197,7 @@ def _search_wave(
     candidates = sorted(candidates, key=lambda candidate: candidate.slots)
     for start in range(0, len(candidates), CHUNK):
         chunk = candidates[start : start + CHUNK]
-        lags, standard = _standard_scores(centred, variance, wave, chunk)
+        lags, standard = _standard_scores(centred, variance, chunk)
         tests += int(np.count_nonzero(np.isfinite(standard)))
         for candidate, scores in zip(chunk, standard, strict=True):
             lag_index, variant = divmod(int(np.argmax(scores)), variants)
@@ -199,7 +209,7 @@ def _search_wave(
     return [
         Hit(
             session=candidate.session,
-            chance=_chance(by_phase[shift, phase], wave, candidate, lag),
+            chance=_chance(by_phase[shift, phase], candidate, lag),
             score=standard_score,
             starts_at_s=(lag + float(phases[phase]) / STEPS_PER_SLOT) * wave.slot_s,
             shift_hz=float(shifts_hz[shift]),
@@ -212,7 +222,6 @@ def _search_wave(
 def _standard_scores(
     centred: NDArray[np.float32],
     variance: NDArray[np.float64],
-    wave: Bfsk,
     chunk: Sequence[Candidate],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Score of every nonce at every lag and variant, in its standard deviations.
@@ -233,8 +242,7 @@ def _standard_scores(
     size = fft.next_fast_len(rows + longest, real=True)
     marks = np.zeros((size, len(chunk), tones), np.float32)
     for index, candidate in enumerate(chunk):
-        sequence = wave.tones(candidate.nonce, candidate.slots)
-        marks[np.arange(candidate.slots), index, sequence] = 1.0
+        marks[np.arange(candidate.slots), index, candidate.tones] = 1.0
     # A product of matrices for every frequency: (nonces x tones) times (tones x variants).
     product = np.matmul(np.conj(fft.rfft(marks, axis=0)), fft.rfft(centred, size, axis=0))
     lags = np.arange(MIN_OVERLAP_SLOTS - longest, rows - MIN_OVERLAP_SLOTS + 1)
@@ -246,7 +254,7 @@ def _standard_scores(
     return lags, np.asarray(standard.transpose(1, 0, 2), np.float64)
 
 
-def _chance(rows: NDArray[np.float32], wave: Bfsk, candidate: Candidate, lag: int) -> float:
+def _chance(rows: NDArray[np.float32], candidate: Candidate, lag: int) -> float:
     """Chernoff bound on the probability that a random nonce scores as high at this lag.
 
     The draw: an independent channel for every slot, an independent bit for every place in the
@@ -255,8 +263,8 @@ def _chance(rows: NDArray[np.float32], wave: Bfsk, candidate: Candidate, lag: in
     first, last = max(lag, 0), min(lag + candidate.slots, rows.shape[0])
     slots = np.arange(first - lag, last - lag)
     seen = rows[first:last].astype(np.float64)
-    total = seen[np.arange(slots.size), wave.tones(candidate.nonce, candidate.slots)[slots]].sum()
-    pairs = seen.reshape(slots.size, wave.channels, 2)
+    total = seen[np.arange(slots.size), candidate.tones[slots]].sum()
+    pairs = seen.reshape(slots.size, candidate.wave.channels, 2)
     place = slots % candidate.nonce.bits
     best = 0.0
     for x in LAMBDAS:

@@ -14,7 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.nonce.demodulate import STEPS_PER_SLOT, ToneGrid, to_baseband, tone_grid
+from earmark.nonce.demodulate import (
+    STEPS_PER_SLOT,
+    ToneGrid,
+    to_baseband,
+    tone_grid,
+    whitened,
+)
 from earmark.nonce.estimate import estimate_clock
 from earmark.nonce.settings import NonceSettings
 from earmark.nonce.waveform import Bfsk, Nonce
@@ -118,12 +124,13 @@ def verify(
     first = max(0, int(played_at_s / grid.step_s))
     lags = first + np.arange(int(np.ceil(settings.max_delay_s / grid.step_s)) + 1)
     # Only whole slots count: the last one must end within the recording.
-    last_step = recording_steps(grid) - steps_per_slot
+    last_step = grid.total.size - steps_per_slot
     slots = min(played_slots, (last_step - first) // steps_per_slot + 1)
     if slots < 1:
         return _nothing(nonce.bits, played_at_s)
     channel = wave.hops(nonce, slots)
-    lag, shift_index = _synchronise(grid, channel, lags, steps_per_slot)
+    share = _channel_share(grid.power)
+    lag, shift_index = _synchronise(share, channel, lags, steps_per_slot)
     slots = min(slots, (last_step - lag) // steps_per_slot + 1)
     if slots < 1:
         return _nothing(nonce.bits, played_at_s)
@@ -141,10 +148,10 @@ def verify(
     bit_errors = int(np.count_nonzero(wrong[:received])) + bits - received
     slot_wrong = (soft > 0.0) != (np.resize(sent, slots) > 0)
 
-    contrast = float(np.mean(_share(grid, shift_index, at, channel))) * wave.channels
-    tone = np.where(np.resize(sent, slots) > 0, one, zero)
-    snr_db = _snr_db(tone, power[at], channel, (wave.high_hz - wave.low_hz) * wave.slot_s)
+    contrast = float(np.mean(share[shift_index, at, channel])) * wave.channels
     sent_tones = wave.tones(nonce, slots)
+    tone = power[at, sent_tones]
+    snr_db = _snr_db(tone, power[at], channel, (wave.high_hz - wave.low_hz) * wave.slot_s)
     clock = estimate_clock(
         recording,
         wave,
@@ -170,23 +177,17 @@ def verify(
     )
 
 
-def recording_steps(grid: ToneGrid) -> int:
-    """Number of time steps in the recording."""
-    return int(grid.total.size)
-
-
 def _nothing(bits: int, at_s: float) -> Report:
     return Report(bits, 0, bits, 0, 0, False, 0.0, at_s, 0.0, 0.0, float("-inf"), (), (at_s, at_s))
 
 
-def _share(
-    grid: ToneGrid, shift_index: int, at: NDArray[np.int64], channel: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Share of the tones' power on the hopped channels; bounded, so that no loud slot rules."""
-    power = grid.power[shift_index][at].astype(np.float64)
-    rows = np.arange(at.shape[-1])
-    pair = power[rows, 2 * channel] + power[rows, 2 * channel + 1]
-    return np.asarray(pair / np.maximum(power.sum(axis=-1), 1e-30))
+def _channel_share(power: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Share of each channel in its moment's power; bounded, so that no loud slot rules.
+
+    Shape (shifts, steps, channels).
+    """
+    total = np.maximum(power.sum(axis=2, keepdims=True), 1e-30)
+    return np.asarray((power[:, :, 0::2] + power[:, :, 1::2]) / total)
 
 
 def _snr_db(
@@ -208,14 +209,16 @@ def _snr_db(
 
 
 def _synchronise(
-    grid: ToneGrid, channel: NDArray[np.int64], lags: NDArray[np.int64], steps_per_slot: int
+    share: NDArray[np.float32],
+    channel: NDArray[np.int64],
+    lags: NDArray[np.int64],
+    steps_per_slot: int,
 ) -> tuple[int, int]:
     """Lag (steps) and shift (index) at which the hopped channels hold most of the power."""
-    summed = np.maximum(grid.power.sum(axis=2), 1e-30)
-    pairs = (grid.power[:, :, 0::2] + grid.power[:, :, 1::2]) / summed[:, :, None]
+    steps = share.shape[1]
     at = lags[:, None] + steps_per_slot * np.arange(channel.size)
-    valid = at < grid.total.size
-    picked = pairs[:, np.minimum(at, grid.total.size - 1), channel]
+    valid = at < steps
+    picked = share[:, np.minimum(at, steps - 1), channel]
     score = (picked * valid).sum(axis=2)
     shift_index, lag_index = np.unravel_index(int(np.argmax(score)), score.shape)
     return int(lags[lag_index]), int(shift_index)
@@ -249,9 +252,7 @@ def _heard(power: NDArray[np.float32], tones: NDArray[np.int64]) -> NDArray[np.b
     time, which would leave no gap of any length. Each tone is seen relative to its usual power,
     so that a whistle does not win every slot.
     """
-    usual = np.median(power, axis=0)
-    white = power / np.maximum(usual, 1e-6 * float(usual.max()) + 1e-30)
-    return np.asarray(np.argmax(white, axis=1) == tones)
+    return np.asarray(np.argmax(whitened(power), axis=1) == tones)
 
 
 def _gaps(

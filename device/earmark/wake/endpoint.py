@@ -52,6 +52,9 @@ _SMOOTH_S = 0.1
 _LEARN_S = 1.0
 """Time constant of the person's level, s: a few words, so that a bang does not set it."""
 
+_UNLEARN_S = 5.0
+"""The same downwards, s: longer than a sentence, so that its soft end does not count."""
+
 _OVERHEARD_S = 5.0
 """How much of the room before a command is remembered, s: a few sentences of a television."""
 
@@ -67,9 +70,6 @@ spends three quarters of its time below that."""
 
 _UNDER_PERSON_DB = 4.0
 """But nothing within this of the person's own level counts as the room, dB: soft syllables."""
-
-_UNLEARN_S = 5.0
-"""The same downwards, s: longer than a sentence, so that its soft end does not count."""
 
 _NOISY_DB = 20.0
 """A room whose median level is within this of the person's, dB, may itself keep a command open."""

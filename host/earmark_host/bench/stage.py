@@ -14,7 +14,7 @@ from earmark.audio.room_model import MIC
 from earmark.config import Config
 from earmark.daemon import InlineExecutor, build
 from earmark.forward import Command
-from earmark.gate import Announcement, Reason
+from earmark.gate import UNJUDGED, Announcement
 from earmark.judging import Judgement
 from earmark.loop import SILENCE
 from earmark.nonce import Ledger
@@ -156,12 +156,6 @@ class _Told:
         self.announcements.append(told)
 
 
-_WITHOUT_VERDICT = {
-    Announcement.TRY_AGAIN_NOTHING_HEARD: Reason.NO_SPEECH,
-    Announcement.TRY_AGAIN_TOO_LONG: Reason.TOO_LONG,
-    Announcement.FAULT: Reason.FAULT,
-}
-
 UNDER_WAY = frozenset({State.ISSUING, State.LISTENING, State.VERIFYING, State.ALLOWED})
 """States of a session that has not ended."""
 
@@ -250,6 +244,6 @@ def hold_session(
     if judgement is not None:
         reason = judgement.verdict.reason.value
     else:
-        known = [_WITHOUT_VERDICT[each] for each in told.announcements if each in _WITHOUT_VERDICT]
+        known = [UNJUDGED[each] for each in told.announcements if each in UNJUDGED]
         reason = known[0].value if known else UNFINISHED
     return Ended(taken.sent > 0, reason, judgement, began_s, nonce_s)
