@@ -242,7 +242,7 @@ def test_the_bound_is_above_the_true_tail_and_not_far_above(
     drawn = rows[np.arange(slots), 2 * channel + bit].sum(axis=1, dtype=np.float64)
     above = int(np.count_nonzero(drawn >= total))
 
-    bound = _chance(rows, wave, candidate, 0)
+    bound = _chance(rows, candidate, 0)
     assert 20 <= above <= draws / 5, "a tail that can be counted"
     assert bound >= above / draws - 3.0 * np.sqrt(above) / draws
     assert bound < 20.0 * above / draws
@@ -255,7 +255,7 @@ def test_repetitions_of_the_payload_are_not_counted_as_chances_of_their_own() ->
     candidate = Candidate("s", Nonce(b"\xa5", bits, bytes(16)), wave, slots)
     rows = np.zeros((slots, 2), np.float32)
     rows[np.arange(slots), wave.tones(candidate.nonce, slots)] = 1.0
-    assert _chance(rows, wave, candidate, 0) == pytest.approx(2.0**-bits)
+    assert _chance(rows, candidate, 0) == pytest.approx(2.0**-bits)
 
 
 # What is left out
