@@ -32,6 +32,7 @@ LEVEL = {
     "loop": 4,
     "daemon": 5,
     "demo": 6,
+    "keys_command": 6,
     "cli": 7,
 }
 """A part imports only from lower levels. A new folder or module under earmark gets a level."""

@@ -12,7 +12,7 @@ from typing import IO, Annotated, cast
 
 import typer
 
-from earmark import __version__
+from earmark import __version__, keys_command
 from earmark.errors import EarmarkError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ ledger_app = typer.Typer(
     help="Share issued nonces between devices.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(keys_command.app, name="keys")
 
 ConfigFile = Annotated[
     Path | None,

@@ -41,6 +41,7 @@ from earmark.errors import ConfigError
 from earmark.feedback.settings import FeedbackSettings
 from earmark.forward.settings import ForwardSettings
 from earmark.gate.settings import GateSettings
+from earmark.nonce.keys_settings import KeysSettings
 from earmark.nonce.ledger_settings import LedgerSettings
 from earmark.nonce.settings import NonceSettings
 from earmark.session.settings import SessionSettings
@@ -105,6 +106,7 @@ class Config(BaseModel):
     session: SessionSettings = SessionSettings()
     nonce: NonceSettings = NonceSettings()
     ledger: LedgerSettings = LedgerSettings()
+    keys: KeysSettings = KeysSettings()
     audio: AudioSettings = AudioSettings()
     wake: WakeSettings = WakeSettings()
     gate: GateSettings = GateSettings()
@@ -120,7 +122,7 @@ class Config(BaseModel):
         if self.session.max_command_s <= least_s:
             raise ValueError(
                 f"session.max_command_s must be over {least_s:g}, one whole nonce and its delay "
-                "(nonce.payload_bits / nonce.bit_rate_hz + nonce.max_delay_s)"
+                "(nonce.payload_bits at the waveform's rate, and nonce.max_delay_s)"
             )
         if self.ledger.busy_timeout_s > self.session.issue_s:
             raise ValueError("ledger.busy_timeout_s must be at most session.issue_s")

@@ -31,7 +31,7 @@ from earmark.forward import Forwarder, open_forwarder
 from earmark.gate import Check, NonceCheck, SignalCheck, StaleCheck
 from earmark.judging import Judge, Judgement
 from earmark.loop import SILENCE, Identity, Parts, SessionLoop, SoundQueue
-from earmark.nonce import Ledger
+from earmark.nonce import KeyRing, Keys, Ledger, Memory, Source
 from earmark.session import SessionMachine, State
 from earmark.wake import MicroEndpointer, PreRoll, WakeDetector, wake_detector
 
@@ -65,6 +65,7 @@ def build(
     *,
     executor: Executor,
     ledger: Ledger | None = None,
+    keys: Keys | None = None,
     forwarder: Forwarder | None = None,
     wake: WakeDetector | None = None,
     outlets: Sequence[Feedback] = (),
@@ -78,7 +79,7 @@ def build(
     ----------
     config : all settings.
     executor : does the heavy work; one worker, so that the ledger is written in order.
-    ledger, forwarder, wake : opened from the configuration when None.
+    ledger, keys, forwarder, wake : opened from the configuration when None.
     outlets : further ways of feedback.
     entropy, now : the generator of random bytes and the wall clock.
     observer : told every judgement.
@@ -97,11 +98,15 @@ def build(
         if ledger is None:
             ledger = Ledger.open(config.ledger.path, config.ledger)
             opened.callback(ledger.close)
+        if keys is None:
+            keys = KeyRing.open(config.keys.path, config.keys, entropy)
+        source = Source(config.nonce, keys)
+        source.prepare(now())
         journal = _journal(config)
         wake = wake or wake_detector(config.wake)
         endpointer = MicroEndpointer(config.wake.endpoint)
         opened.pop_all()  # from here on the loop closes them
-    remembered = partial(ledger.recent, config.ledger.keep_count + config.ledger.keep_imported)
+    remembered = partial(_remembered, config, source, ledger)
     checks: tuple[Check, ...] = (
         SignalCheck(config.gate.signal),
         NonceCheck(config.nonce),
@@ -121,6 +126,7 @@ def build(
             endpointer=endpointer,
             pre_roll=PreRoll(config.wake.pre_roll_s),
             nonce=config.nonce,
+            source=source,
             nonce_rms=loudspeaker_rms(config.nonce.level_dbspl_1m, config.audio),
             ledger=ledger,
             judge=Judge(config.nonce, config.gate, checks, remembered),
@@ -133,6 +139,15 @@ def build(
             identity=Identity(config.device.name, config.device.room),
             observer=observer,
         )
+    )
+
+
+def _remembered(config: Config, source: Source, ledger: Ledger, now: float) -> Memory:
+    """What earlier sessions left: banks of codes, tones, and on demand who they were."""
+    return Memory(
+        banks=source.banks(now),
+        tones=ledger.tones(config.nonce.bfsk.search_count),
+        coded=lambda bank: ledger.coded(bank.secret_id, bank.epoch),
     )
 
 

@@ -38,5 +38,9 @@ class LedgerError(EarmarkError):
     """The ledger of issued nonces cannot be read or written. No session may start."""
 
 
+class KeyringError(EarmarkError):
+    """The keys of the spread nonce cannot be read or written. No session may start."""
+
+
 class ForwardError(EarmarkError):
     """An allowed command could not be handed over."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from earmark.gate import Check, Evidence, GateSettings, Verdict, judge, run_checks
-from earmark.nonce import Issue, Nonce, NonceSettings, clean, recall, verify
+from earmark.nonce import Carrier, Memory, NonceSettings, Playing, clean, recall
 from earmark.signal import Signal
 
 
@@ -19,7 +19,8 @@ class Recorded:
     ----------
     session : its identifier.
     recording : the microphone from the pre-roll on.
-    nonce : what was played.
+    carrier : the nonce.
+    played : what the player handed out of it, the end that is still to come included.
     played_at_s : time in the recording at which its first block was handed to the player.
     slots : how many slots were handed over.
     speech : start and end of the command as the endpointer heard it, s; None for nobody.
@@ -28,7 +29,8 @@ class Recorded:
 
     session: str
     recording: Signal
-    nonce: Nonce
+    carrier: Carrier
+    played: Signal
     played_at_s: float
     slots: int
     speech: tuple[float, float] | None
@@ -60,7 +62,8 @@ class Judge:
     ----------
     nonce, gate : settings.
     checks : run on every recording.
-    remembered : gives the issued nonces, newest first; may raise LedgerError.
+    remembered : gives what the device remembers of earlier sessions at a wall-clock time (UTC,
+        s); may raise LedgerError or KeyringError.
     """
 
     def __init__(
@@ -68,7 +71,7 @@ class Judge:
         nonce: NonceSettings,
         gate: GateSettings,
         checks: Sequence[Check],
-        remembered: Callable[[], Iterable[Issue]],
+        remembered: Callable[[float], Memory],
     ) -> None:
         self._nonce = nonce
         self._gate = gate
@@ -80,32 +83,38 @@ class Judge:
 
         Raises
         ------
-        LedgerError
-            The remembered nonces could not be read.
+        EarmarkError
+            The ledger or the key ring could not be read.
         """
         began = time.thread_time()
-        report = verify(
-            recorded.recording,
-            recorded.nonce,
-            recorded.played_at_s,
-            recorded.slots,
-            self._nonce,
-        )
+        report = recorded.carrier.verify(recorded.recording, recorded.played_at_s, recorded.slots)
         cleaned = clean(
             recorded.recording,
-            recorded.nonce,
+            recorded.played,
             recorded.played_at_s,
             report,
+            recorded.carrier,
             self._nonce,
-            recorded.slots,
         )
-        others = [issue for issue in self._remembered() if issue.session != recorded.session]
+        stale = recall(
+            cleaned.signal,
+            Playing(
+                recorded.session,
+                recorded.carrier,
+                recorded.slots,
+                report,
+                cleaned.suppression_db,
+            ),
+            self._remembered(recorded.woken_unix_s),
+            self._nonce,
+            recorded.speech,
+        )
         evidence = Evidence(
             recording=recorded.recording,
             cleaned=cleaned.signal,
             speech=recorded.speech,
             nonce=report,
-            stale=recall(cleaned.signal, others, self._nonce, recorded.speech),
+            stale=stale,
             suppression_db=cleaned.suppression_db,
         )
         verdict = judge(run_checks(self._checks, evidence), self._gate)

@@ -25,14 +25,13 @@ from earmark.forward import Command, Forwarder
 from earmark.gate import Announcement, Decision, Reason, Verdict
 from earmark.judging import Judge, Judgement, Recorded
 from earmark.nonce import (
-    Bfsk,
+    Carrier,
     Issue,
     Ledger,
     LiveCanceller,
-    Nonce,
     NoncePlayer,
     NonceSettings,
-    entropy_bytes,
+    Source,
 )
 from earmark.signal import BLOCK, BLOCK_S, RATE_HZ, Signal
 from earmark.wake import Endpointer, PreRoll, WakeDetector
@@ -52,6 +51,9 @@ is at times recognised before its end, which was seen up to 0.10 s later."""
 ECHO_S = 0.5
 """Time after our own sound that its reverberation may still be heard, s: 60 dB in a room of
 RT60 0.5 s."""
+
+TAIL_S = 0.02
+"""What of the nonce's last slot rings on after it and is needed to read it, s: 16 ms in codes."""
 
 EARLY_S = 0.2
 """Speech that is on this soon after the wake word, s, is taken to have begun in the pre-roll: of
@@ -123,6 +125,7 @@ class Parts:
     entropy : gives so many fresh random bytes (the operating system's generator).
     now : the wall clock, UTC, s.
     nonce_rms : level of the nonce in the loudspeaker's samples.
+    source : draws the nonces.
     observer : told every judgement with the decision that the machine made of it.
     """
 
@@ -132,6 +135,7 @@ class Parts:
     pre_roll: PreRoll
     nonce: NonceSettings
     nonce_rms: float
+    source: Source
     ledger: Ledger
     judge: Judge
     forwarder: Forwarder
@@ -155,7 +159,7 @@ class _Session:
         self.pre_roll_s = pre_roll.size / RATE_HZ
         self.samples = pre_roll.size
         self.recording = True
-        self.nonce: Nonce | None = None
+        self.carrier: Carrier | None = None
         self.player: NoncePlayer | None = None
         self.canceller: LiveCanceller | None = None
         self.played_at = 0
@@ -174,7 +178,6 @@ class SessionLoop:
 
     def __init__(self, parts: Parts) -> None:
         self._p = parts
-        self._wave = Bfsk.from_settings(parts.nonce)
         self._session: _Session | None = None
         self._players: list[NoncePlayer] = []
         self._work: list[tuple[Future[s.Event], int]] = []
@@ -266,13 +269,13 @@ class SessionLoop:
 
     def _whole_nonce(self, session: _Session) -> bool:
         """Whether every bit of the nonce has reached the microphone by now."""
-        if session.canceller is None:
+        if session.canceller is None or session.carrier is None:
             return False
         delay_s = session.canceller.delay_s
         if delay_s is None:
             delay_s = self._p.nonce.max_delay_s
         heard_s = (session.samples - session.played_at) / RATE_HZ
-        return heard_s >= self._p.nonce.cycle_s + delay_s + self._wave.slot_s
+        return heard_s >= session.carrier.cycle_s + delay_s + BLOCK_S + TAIL_S
 
     # -- the loudspeaker's side -----------------------------------------------------------
 
@@ -317,37 +320,40 @@ class SessionLoop:
 
     def _issue_nonce(self) -> None:
         session = self._open()
-        bits = self._p.nonce.payload_bits
-        session.nonce = nonce = Nonce.from_entropy(bits, self._p.entropy(entropy_bytes(bits)))
-        issue = Issue(
-            session=session.id,
-            device=self._p.identity.name,
-            place=self._p.identity.place,
-            issued_at=self._p.now(),
-            payload=nonce.payload,
-            hop_key=nonce.hop_key,
-            waveform=self._wave.to_json(),
-            slots=None,
-        )
 
         def record() -> s.Event:
             try:
-                self._p.ledger.record(issue)
+                now = self._p.now()
+                carrier = self._p.source.draw(self._p.entropy, now)
+                self._p.ledger.record(
+                    Issue(
+                        session=session.id,
+                        device=self._p.identity.name,
+                        place=self._p.identity.place,
+                        issued_at=now,
+                        payload=carrier.payload,
+                        hop_key=carrier.hop_key,
+                        waveform=carrier.waveform,
+                        slots=None,
+                    )
+                )
             except EarmarkError as error:
                 _log.error("%s", error)
                 return s.StorageFailed(session.number)
             except Exception as error:
                 _log.error("the nonce was not recorded: %s", type(error).__name__)
                 return s.StorageFailed(session.number)
+            # Read only after the loop has collected the event.
+            session.carrier = carrier
             return s.NonceIssued(session.number)
 
         self._submit(record, session.number)
 
     def _start_nonce(self) -> None:
         session = self._open()
-        assert session.nonce is not None  # issued before, by the table
-        session.player = NoncePlayer(session.nonce, self._wave, self._p.nonce_rms)
-        session.canceller = LiveCanceller(session.nonce, self._p.nonce)
+        assert session.carrier is not None  # issued before, by the table
+        session.player = NoncePlayer(session.carrier, self._p.nonce_rms)
+        session.canceller = LiveCanceller(session.carrier, session.player, self._p.nonce)
         session.played_at = session.samples
         self._players.append(session.player)
 
@@ -369,12 +375,13 @@ class SessionLoop:
     def _verify(self) -> None:
         session = self._open()
         session.recording = False
-        assert session.nonce is not None
+        assert session.carrier is not None
         assert session.player is not None
         recorded = Recorded(
             session=session.id,
             recording=np.concatenate(session.blocks),
-            nonce=session.nonce,
+            carrier=session.carrier,
+            played=session.player.whole(),
             played_at_s=session.played_at / RATE_HZ,
             slots=session.player.slots,
             speech=self._speech(session),

@@ -6,6 +6,7 @@ Each command imports what it needs when it runs.
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,7 +30,11 @@ bench_app = typer.Typer(
 room_app = typer.Typer(
     help="Make the room responses that ship.", no_args_is_help=True, rich_markup_mode=None
 )
+attack_app = typer.Typer(
+    help="Do to a recording what an attacker would.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(bench_app, name="bench")
+app.add_typer(attack_app, name="attack")
 app.add_typer(room_app, name="room")
 
 
@@ -50,6 +55,16 @@ def _root(
 
 
 room_app.command("compute")(compute)
+
+
+class NoncePart(StrEnum):
+    """Parts of ``bench nonce``; here, so that they are known without loading them."""
+
+    SESSIONS = "sessions"
+    PEERS = "peers"
+    REMOVAL = "removal"
+    QUALITY = "quality"
+    CPU = "cpu"
 
 
 @bench_app.command("session")
@@ -73,6 +88,86 @@ def _bench_session(
     from earmark_host.bench.session_command import bench_session
 
     bench_session(data, json, seed, quick, workers, nonce_level, only)
+
+
+@bench_app.command("nonce")
+def _bench_nonce(
+    data: Annotated[Path, typer.Option(help="Folder of the corpus, with its manifest.csv.")],
+    json: Annotated[Path, typer.Option(help="The report to write.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="Few sessions, within 90 s.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes; two where there are two cores.")
+    ] = None,
+    only: Annotated[
+        list[NoncePart] | None,
+        typer.Option(help="Only this part; may be given several times."),
+    ] = None,
+    nonce_level: Annotated[
+        float | None,
+        typer.Option(help="Loudness of the nonce, dB SPL at 1 m [default: the settings']"),
+    ] = None,
+    waveform: Annotated[
+        Literal["spread", "bfsk"] | None,
+        typer.Option(help="What the device plays [default: the settings']"),
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="Folder for plots, PNG and SVG; made if missing.")
+    ] = None,
+) -> None:
+    """Find the nonce at its limit: false rejects, replays, removal, what is left of it, peers."""
+    from earmark_host.bench.nonce.command import bench_nonce
+
+    bench_nonce(data, json, seed, quick, workers, only or (), nonce_level, waveform, plots)
+
+
+@bench_app.command("plots")
+def _bench_plots(
+    report: Annotated[Path, typer.Argument(help="What `bench nonce --json` wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder for PNG and SVG; made if missing.")],
+    other: Annotated[
+        Path | None, typer.Option(help="A report with the other waveform, drawn beside it.")
+    ] = None,
+) -> None:
+    """Draw the plots of a report of bench nonce."""
+    from earmark_host.bench.nonce.plots_command import bench_plots
+
+    bench_plots(report, out, other)
+
+
+@attack_app.command("nonce")
+def _attack_nonce(
+    name: Annotated[str | None, typer.Argument(help="Which attack; see --list.")] = None,
+    source: Annotated[Path | None, typer.Argument(help="Recording, 16 kHz mono.")] = None,
+    target: Annotated[Path | None, typer.Argument(help="WAV file to write.")] = None,
+    noise: Annotated[
+        Path | None, typer.Option(help="The same recorder with nonce but without speech.")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="A second recorder near the device, meanwhile.")
+    ] = None,
+    noise_reference: Annotated[
+        Path | None, typer.Option(help="What the second recorder heard during --noise.")
+    ] = None,
+    clean: Annotated[
+        Path | None, typer.Option(help="The same recording without nonce: what an oracle knows.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is random.")] = 1,
+    list_: Annotated[bool, typer.Option("--list", help="Name all attacks.")] = False,
+) -> None:
+    """Take the nonce out of a recording, or try to."""
+    from earmark_host.nonce.attack_command import attack, listing
+
+    if list_:
+        for line in listing():
+            typer.echo(line)
+        return
+    if name is None or source is None or target is None:
+        raise EarmarkError(
+            "an attack needs its name, a recording and a file to write",
+            "earmark-host attack nonce NAME IN.wav OUT.wav; --list names them",
+        )
+    typer.echo(attack(name, source, target, noise, reference, clean, seed, noise_reference))
 
 
 @bench_app.command("wake")

@@ -33,18 +33,39 @@ from earmark.gate import (
 )
 from earmark.judging import Judge, Judgement, Recorded
 from earmark.loop import SILENCE, Identity, Parts, SessionLoop, SoundQueue
-from earmark.nonce import Ledger, LedgerSettings, NonceSettings
+from earmark.nonce import (
+    BfskSettings,
+    FixedKeys,
+    Ledger,
+    LedgerSettings,
+    Memory,
+    NonceSettings,
+    Source,
+)
 from earmark.session import SessionMachine, SessionSettings, State
 from earmark.signal import BLOCK, BLOCK_S, RATE_HZ, Signal, level_dbfs
 from earmark.wake import PreRoll, ScriptedWake, SpeechSpan
 
 PRE_ROLL_S = 0.5
-NONCE_RMS = 0.01
+NONCE_RMS = {"bfsk": 0.01, "spread": 0.07}
+"""Tones lie beside the murmur that is said; codes lie in it, 3 dB above as in the product."""
+
+HEARD_DBFS = {"bfsk": -45.0, "spread": -30.0}
+"""What the desk's endpointer takes for speech: 5 and 7 dB below the nonce, so that it must be
+taken out first."""
+
 DELAY_BLOCKS = 5
 QUICK = NonceSettings(
-    payload_bits=32, bit_rate_hz=40.0, band_low_hz=4000.0, band_high_hz=5000.0, channels=8
+    waveform="bfsk",
+    bfsk=BfskSettings(bit_rate_hz=40.0, band_low_hz=4000.0, band_high_hz=5000.0, channels=8),
 )
 """A whole nonce in 0.8 s, so that a session takes little more than a second."""
+
+WAVEFORMS = {"bfsk": QUICK, "spread": NonceSettings()}
+"""What a session is held with where the waveform matters; the product's own takes 2.05 s."""
+
+SECRET = bytes(range(32))
+"""The household's."""
 
 
 @pytest.fixture(scope="session")
@@ -89,9 +110,10 @@ class Wire:
 
 
 class LevelEndpointer:
-    """Hears whatever is louder than -45 dBFS, and its end 0.3 s later."""
+    """Hears whatever is louder than a level, and its end 0.3 s later."""
 
-    def __init__(self) -> None:
+    def __init__(self, least_dbfs: float) -> None:
+        self._least_dbfs = least_dbfs
         self.reset()
 
     def reset(self) -> None:
@@ -105,7 +127,7 @@ class LevelEndpointer:
 
     def feed(self, block: Signal) -> bool:
         self._fed += 1
-        if level_dbfs(block) > -45.0:
+        if level_dbfs(block) > self._least_dbfs:
             self._first = self._fed - 1 if self._first is None else self._first
             self._last = self._fed
         return self._first is not None and self._fed - self._last < 15
@@ -220,6 +242,7 @@ class Desk:
         self.outbox = Outbox()
         self.board = Board()
         self.ledger = ledger
+        self.source = Source(nonce, FixedKeys(SECRET))
         self.sounds = SoundQueue()
         self.entropy: list[bytes] = []
         self.judgements: list[tuple[Judgement, State]] = []
@@ -230,10 +253,11 @@ class Desk:
         self.parts = Parts(
             machine=SessionMachine(session or SessionSettings()),
             wake=self.wake,
-            endpointer=LevelEndpointer(),
+            endpointer=LevelEndpointer(HEARD_DBFS[nonce.waveform]),
             pre_roll=PreRoll(PRE_ROLL_S),
             nonce=nonce,
-            nonce_rms=NONCE_RMS,
+            nonce_rms=NONCE_RMS[nonce.waveform],
+            source=self.source,
             ledger=ledger,
             judge=judge or ScriptedJudge(),  # type: ignore[arg-type]
             forwarder=forwarder or self.outbox,  # type: ignore[arg-type]
@@ -321,14 +345,28 @@ def desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
         ledger.close()
 
 
-@pytest.fixture
-def real_judge() -> Callable[[Ledger], Judge]:
-    """The judge of the product, for the desk's nonce."""
+@pytest.fixture(params=WAVEFORMS)
+def nonce(request: pytest.FixtureRequest) -> NonceSettings:
+    """Each waveform in turn."""
+    return WAVEFORMS[request.param]
 
-    def make(ledger: Ledger, nonce: NonceSettings = QUICK) -> Judge:
-        gate = GateSettings()
+
+@pytest.fixture
+def real_judge() -> Callable[[Desk], Judge]:
+    """The judge of the product, for a desk and its nonce."""
+
+    def make(desk: Desk) -> Judge:
+        gate, nonce = GateSettings(), desk.parts.nonce
         checks = (SignalCheck(gate.signal), NonceCheck(nonce), StaleCheck(nonce))
-        return Judge(nonce, gate, checks, lambda: ledger.recent(1000))
+
+        def remembered(now: float) -> Memory:
+            return Memory(
+                desk.source.banks(now),
+                desk.ledger.tones(1000),
+                lambda bank: desk.ledger.coded(bank.secret_id, bank.epoch),
+            )
+
+        return Judge(nonce, gate, checks, remembered)
 
     return make
 

@@ -54,11 +54,11 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = tmp_path / "e.yaml"
-    file.write_text('device:\n  name: "two\\nlines"\nnonce: {bit_rate: "a\\nb"}\n')
+    file.write_text('device:\n  name: "two\\nlines"\nnonce: {payload: "a\\nb"}\n')
     code, out, err = run(["config", command, "--config", str(file)], capsys, monkeypatch)
     assert (code, out) == (2, "")
     assert err == (
-        f"earmark: {file}:3: nonce.bit_rate is not a setting: did you mean nonce.bit_rate_hz?\n"
+        f"earmark: {file}:3: nonce.payload is not a setting: did you mean nonce.payload_bits?\n"
     )
 
 

@@ -75,11 +75,14 @@ def test_an_exponent_is_a_number(write: Write) -> None:
 
 
 def test_show_reads_back_and_names_where_each_value_comes_from(write: Write) -> None:
-    main = write('device: {room: "Küche: #2"}\nnonce:\n  bit_rate_hz: 10\n')
+    main = write(
+        'device: {room: "Küche: #2"}\nnonce:\n  payload_bits: 64\n  bfsk: {bit_rate_hz: 20}\n'
+    )
     late = drop_in(main, "50-level.yaml", "\nnonce: {level_dbspl_1m: 45}\n")
     config = load(main)
     text = show(config)
-    assert f"bit_rate_hz: 10.0  # {main}:3\n" in text
+    assert f"payload_bits: 64  # {main}:3\n" in text
+    assert f"bit_rate_hz: 20.0  # {main}:4\n" in text
     assert f"level_dbspl_1m: 45.0  # {late}:2\n" in text
     assert f"room: 'Küche: #2'  # {main}:1\n" in text
     late.unlink()
@@ -114,18 +117,18 @@ def test_every_part_is_frozen_refuses_unknown_keys_and_describes_each_setting(
 
 WRONG_SETTINGS = {
     "unknown key": (
-        "nonce:\n  bit_rate: 10",
-        "2: nonce.bit_rate is not a setting: did you mean nonce.bit_rate_hz?",
+        "nonce:\n  bfsk:\n    bit_rate: 10",
+        "3: nonce.bfsk.bit_rate is not a setting: did you mean nonce.bfsk.bit_rate_hz?",
     ),
     "unknown section": ("nonse:\n  x: 1", "1: nonse is not a setting: did you mean nonce?"),
     "key without its section": (
         "bit_rate_hz: 10",
-        "1: bit_rate_hz is not a setting: did you mean nonce.bit_rate_hz?",
+        "1: bit_rate_hz is not a setting: did you mean nonce.bfsk.bit_rate_hz?",
     ),
     "nothing like it": ("device: {qqq: 1}", "1: device.qqq is not a setting: device can set name,"),
     "above the range": (
-        "nonce: {bit_rate_hz: 900}",
-        "1: nonce.bit_rate_hz = 900: give a number from 10.0 to 40.0",
+        "nonce: {bfsk: {bit_rate_hz: 900}}",
+        "1: nonce.bfsk.bit_rate_hz = 900: give a number from 10.0 to 40.0",
     ),
     "below the range": (
         "nonce: {payload_bits: 8}",
@@ -136,20 +139,23 @@ WRONG_SETTINGS = {
         "1: nonce.stale_false_alarm = 0: give a number above 0.0 and of at most 0.01",
     ),
     "text for a number": (
-        "nonce: {channels: many}",
-        '1: nonce.channels = "many": give a whole number from 4 to 32',
+        "nonce: {bfsk: {channels: many}}",
+        '1: nonce.bfsk.channels = "many": give a whole number from 4 to 32',
     ),
     "quoted number": (
-        "nonce: {channels: '8'}",
-        '1: nonce.channels = "8": give a whole number from 4 to 32',
+        "nonce: {bfsk: {channels: '8'}}",
+        '1: nonce.bfsk.channels = "8": give a whole number from 4 to 32',
     ),
     "boolean for a number": (
-        "nonce: {channels: yes}",
-        "1: nonce.channels = true: give a whole number from 4 to 32",
+        "nonce: {bfsk: {channels: yes}}",
+        "1: nonce.bfsk.channels = true: give a whole number from 4 to 32",
     ),
     "number for text": ("device: {name: 5}", "1: device.name = 5: give text (in quotes)"),
     "empty text": ("device: {name: ''}", '1: device.name = "": give text (in quotes) of length'),
-    "null": ("nonce: {channels: null}", "1: nonce.channels = null: give a whole number"),
+    "null": (
+        "nonce: {bfsk: {channels: null}}",
+        "1: nonce.bfsk.channels = null: give a whole number",
+    ),
     "unknown choice": (
         "gate: {required: [nonce, magic]}",
         '1: gate.required.1 = "magic": give a list out of signal, nonce, stale',
@@ -176,16 +182,42 @@ WRONG_SETTINGS = {
     ),
     "scalar for a section": ("nonce: 5", "1: nonce = 5: write its settings below it"),
     "parts that do not fit": (
-        "nonce:\n  band_low_hz: 4000\n  band_high_hz: 4100",
-        "3: nonce do not fit together: a hop set of",
+        "nonce:\n  bfsk:\n    band_low_hz: 4000\n    band_high_hz: 4100",
+        "4: nonce.bfsk do not fit together: a hop set of",
     ),
     "date": (
         "device: {name: 2024-01-31}",
         '1: device.name = "2024-01-31" is read as date: put it in quotes',
     ),
     "no real date": ("device: {name: 2024-13-45}", "1: device.name: month must be in 1..12"),
-    "infinite": ("nonce: {bit_rate_hz: .inf}", "1: nonce.bit_rate_hz = .inf: give a finite"),
-    "not a number": ("nonce: {bit_rate_hz: .nan}", "1: nonce.bit_rate_hz = .nan: give a finite"),
+    "infinite": (
+        "nonce: {level_dbspl_1m: .inf}",
+        "1: nonce.level_dbspl_1m = .inf: give a finite",
+    ),
+    "not a number": (
+        "nonce: {level_dbspl_1m: .nan}",
+        "1: nonce.level_dbspl_1m = .nan: give a finite",
+    ),
+    "a waveform that there is not": (
+        "nonce: {waveform: chirp}",
+        '1: nonce.waveform = "chirp": give one of spread, bfsk',
+    ),
+    "a setting of the other waveform": (
+        "nonce: {spread: {channels: 8}}",
+        "1: nonce.spread.channels is not a setting: did you mean nonce.bfsk.channels?",
+    ),
+    "a setting of before the waveforms were two": (
+        "nonce: {bit_rate_hz: 20}",
+        "1: nonce.bit_rate_hz is not a setting: did you mean nonce.bfsk.bit_rate_hz?",
+    ),
+    "no room for a new epoch": (
+        "keys: {epochs_kept: 4, max_banks: 4}",
+        "1: keys do not fit together: max_banks must be over epochs_kept",
+    ),
+    "a command shorter than the nonce": (
+        "nonce: {payload_bits: 256}\nsession: {max_command_s: 16}",
+        "2: settings do not fit together: session.max_command_s must be over 16.884, one whole",
+    ),
 }
 
 
@@ -199,7 +231,10 @@ def test_a_wrong_setting_is_explained(write: Write, text: str, message: str) -> 
 
 WRONG_FILES = {
     "no mapping": ("- a\n- b\n", " does not hold settings"),
-    "duplicate key": ("nonce:\n  channels: 4\n  channels: 5\n", ":3: nonce.channels is set twice"),
+    "duplicate key": (
+        "nonce:\n  payload_bits: 32\n  payload_bits: 64\n",
+        ":3: nonce.payload_bits is set twice",
+    ),
     "duplicate section": ("nonce: {}\nnonce: {}\n", ":2: nonce is set twice"),
     "malformed": ("nonce: [1\n", ":2: expected ',' or ']'"),
     "tab": ("nonce:\n\tchannels: 4\n", ":2: found character '\\t'"),
@@ -225,22 +260,22 @@ def test_a_malformed_file_is_explained(write: Write, text: str, message: str) ->
 
 
 def test_the_drop_in_at_fault_is_named(write: Write) -> None:
-    main = write("nonce: {channels: 4}")
-    drop_in(main, "10.yaml", "nonce: {channels: 6}")
-    late = drop_in(main, "20.yaml", "nonce:\n  channels: 99")
-    with pytest.raises(ConfigError, match=r"nonce\.channels = 99") as caught:
+    main = write("nonce: {payload_bits: 32}")
+    drop_in(main, "10.yaml", "nonce: {payload_bits: 64}")
+    late = drop_in(main, "20.yaml", "nonce:\n  payload_bits: 99")
+    with pytest.raises(ConfigError, match=r"nonce\.payload_bits = 99") as caught:
         load(main)
     assert str(caught.value).startswith(f"{late}:2:")
 
 
 def test_further_mistakes_are_counted(write: Write) -> None:
     with pytest.raises(ConfigError, match=r"\(and 2 more to correct\)$"):
-        load(write("nonce: {channels: 99, payload_bits: 1, extra: 1}"))
+        load(write("nonce: {bfsk: {channels: 99}, payload_bits: 1, extra: 1}"))
 
 
 def test_a_long_value_is_cut(write: Write) -> None:
     with pytest.raises(ConfigError) as caught:
-        load(write(f"nonce: {{channels: {'x' * 5000}}}"))
+        load(write(f"nonce: {{payload_bits: {'x' * 5000}}}"))
     assert len(str(caught.value)) < 400
 
 

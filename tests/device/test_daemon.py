@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ import yaml
 from earmark import cli, daemon
 from earmark.config import Config
 from earmark.daemon import REOPEN_FIRST_S, REOPEN_MAX_S, InlineExecutor, build, drive, run
-from earmark.errors import AudioError, EarmarkError, LedgerError, StreamBroken
+from earmark.errors import AudioError, EarmarkError, KeyringError, LedgerError, StreamBroken
 from earmark.forward import open_forwarder
 from earmark.gate import Announcement
-from earmark.nonce import Ledger
+from earmark.nonce import FixedKeys, Issue, Ledger, NonceSettings, Source
+from earmark.nonce.keys import EpochKey
 from earmark.session import State
 from earmark.signal import BLOCK, Signal
 
@@ -31,6 +32,7 @@ def config(tmp_path: Path) -> Config:
     return Config.model_validate(
         {
             "ledger": {"path": tmp_path / "ledger.sqlite"},
+            "keys": {"path": tmp_path / "keys.json"},
             "forward": {"folder": tmp_path / "commands"},
             "wake": {"kind": "button"},
         }
@@ -162,6 +164,7 @@ def test_a_device_is_built_from_its_settings(config: Config) -> None:
     assert loop.step(np.zeros(BLOCK, np.float32)).shape == (BLOCK,)
     loop.close()
     assert config.ledger.path.exists()
+    assert config.keys.path.exists()
     assert config.forward.folder.is_dir()
 
 
@@ -182,6 +185,43 @@ def test_parts_that_are_passed_in_are_used(config: Config) -> None:
         ledger.count()
 
 
+def test_keys_that_are_passed_in_are_used_and_no_file_is_made(config: Config) -> None:
+    class Watched(FixedKeys):
+        asked: list[float] = []  # noqa: RUF012
+
+        def remembered(self, now: float) -> Sequence[EpochKey]:
+            self.asked.append(now)
+            return super().remembered(now)
+
+    keys = Watched(bytes(range(32)))
+    build(config, executor=InlineExecutor(), keys=keys, now=lambda: 1.8e9).close()
+    assert keys.asked == [1.8e9]
+    assert not config.keys.path.exists()
+
+
+@pytest.mark.parametrize("waveform", ["spread", "bfsk"])
+def test_what_is_remembered_are_banks_tones_and_on_demand_codes(
+    config: Config, waveform: str
+) -> None:
+    """Of both kinds, whichever is played now; the newest `search_count` of the tones."""
+    nonce = NonceSettings.model_validate({"waveform": waveform, "bfsk": {"search_count": 3}})
+    config = config.model_copy(update={"nonce": nonce})
+    dice = np.random.default_rng(0)
+    keys = FixedKeys(bytes(range(32)))
+    sources = [Source(NonceSettings(waveform=kind), keys) for kind in ("bfsk", "spread")]
+    with Ledger.open(config.ledger.path, config.ledger) as ledger:
+        for number in range(10):
+            carrier = sources[number % 2].draw(dice.bytes, 1.8e9)
+            fields = (carrier.payload, carrier.hop_key, carrier.waveform, 12)
+            ledger.record(Issue(f"{number:032x}", "hall", "door", 1.8e9 + number, *fields))
+        memory = daemon._remembered(config, sources[1], ledger, 1.8e9)
+        assert [issue.session[-1] for issue in memory.tones] == ["8", "6", "4"]
+        current, before = memory.banks
+        assert current.epoch == before.epoch + 1
+        assert [issue.session[-1] for issue in memory.coded(current)] == list("97531")
+        assert list(memory.coded(before)) == []
+
+
 def test_the_inline_executor_gives_finished_futures() -> None:
     executor = InlineExecutor()
     done = executor.submit(divmod, 7, 2)
@@ -199,6 +239,7 @@ def test_the_inline_executor_gives_finished_futures() -> None:
 def write(tmp_path: Path, **settings: Any) -> Path:
     tree: dict[str, Any] = {
         "ledger": {"path": str(tmp_path / "ledger.sqlite")},
+        "keys": {"path": str(tmp_path / "keys.json")},
         "forward": {"folder": str(tmp_path / "commands")},
         "wake": {"kind": "button"},
         "audio": {"kind": "wav", "wav_in": str(tmp_path / "in.wav")},
@@ -274,6 +315,17 @@ def test_a_ledger_that_is_a_folder(tmp_path: Path, start: Callable[[Path], str])
     assert "the ledger is a folder: set ledger.path to a file" in line
 
 
+def test_keys_that_are_none(tmp_path: Path, start: Callable[[Path], str]) -> None:
+    file = write(tmp_path)
+    (tmp_path / "keys.json").write_text("no keys")
+    assert "keys.json" in start(file)
+
+
+def test_keys_that_cannot_be_made(tmp_path: Path, start: Callable[[Path], str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert "keys" in start(write(tmp_path, keys={"path": str(tmp_path / "file" / "keys.json")}))
+
+
 def test_a_missing_sound_card(
     tmp_path: Path, start: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,7 +349,8 @@ def test_an_unknown_wake_word(tmp_path: Path, start: Callable[[Path], str]) -> N
 
 
 def test_an_unknown_setting(tmp_path: Path, start: Callable[[Path], str]) -> None:
-    assert "did you mean nonce.channels?" in start(write(tmp_path, nonce={"chanels": 8}))
+    line = start(write(tmp_path, nonce={"bfsk": {"chanels": 8}}))
+    assert "did you mean nonce.bfsk.channels?" in line
 
 
 @pytest.mark.parametrize("name", ["00001111", "a\tb"])
@@ -316,3 +369,25 @@ def test_a_failed_start_leaves_nothing_open(config: Config) -> None:
     assert port.closed == 1
     assert port.played == [], "nothing was heard"
     open_forwarder(config.forward).close()
+
+
+def test_keys_that_fail_at_the_start_leave_nothing_open(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(FixedKeys):
+        def remembered(self, now: float) -> Sequence[EpochKey]:
+            raise KeyringError("the keys cannot be read", "restore them")
+
+    opened: list[Ledger] = []
+    real = Ledger.open
+
+    def watched(*how: Any) -> Ledger:
+        opened.append(real(*how))
+        return opened[-1]
+
+    monkeypatch.setattr(Ledger, "open", watched)
+    with pytest.raises(KeyringError):
+        build(config, executor=InlineExecutor(), keys=Broken(bytes(32)))
+    open_forwarder(config.forward).close()
+    with pytest.raises(LedgerError, match="closed"):
+        opened[0].count()

@@ -78,7 +78,7 @@ class Loudspeaker:
 
     def _bend(self, drive: FloatArray) -> FloatArray:
         soft = drive / np.sqrt(1.0 + np.square(drive / self._ceiling))
-        return np.asarray(drive + self._second * np.square(soft) - self._third * soft**3)
+        return np.asarray(drive + self._second * np.square(soft) - self._third * soft * soft * soft)
 
     def _thd_percent(self, amplitude: float) -> float:
         """THD of a sine of `amplitude` before the band limits, %."""

@@ -30,7 +30,7 @@ from earmark.forward import Forwarder, open_forwarder
 from earmark.gate import UNJUDGED, Announcement, Decision, Finding, Outcome, Reason
 from earmark.judging import Judgement
 from earmark.loop import SILENCE
-from earmark.nonce import Ledger
+from earmark.nonce import KeyRing, Ledger
 from earmark.session import State
 from earmark.signal import BLOCK_S, RATE_HZ, Signal
 
@@ -201,6 +201,7 @@ class _Device:
             self.config,
             executor=executor,
             ledger=self.ledger,
+            keys=KeyRing.open(self.config.keys.path, self.config.keys, entropy),
             forwarder=forwarder,
             outlets=(self.witness,),
             entropy=entropy,
@@ -216,6 +217,8 @@ def device_config(room: str, folder: Path) -> Config:
             "device": {"name": room, "room": room.replace("_", " ")},
             "audio": {"kind": "simulated", "room": room},
             "ledger": {"path": folder / f"{room}.sqlite"},
+            # One household, one secret.
+            "keys": {"path": folder / "keys.json"},
         }
     )
 

@@ -34,7 +34,7 @@ _UPPER, _LOWER = (184, 444), (498, 758)
 """Top and bottom of the two plots."""
 
 _WINDOW = 512
-"""Samples a spectrum, 32 ms: resolves the syllables and the nonce's slots of 50 ms alike."""
+"""Samples a spectrum, 32 ms: resolves the syllables and the nonce's slots alike."""
 
 _HOP = 128
 """Samples from one spectrum to the next, 8 ms."""
@@ -370,7 +370,8 @@ def _hatched(pen: ImageDraw.ImageDraw, left: float, right: float, top: int) -> N
 def _mark_bands(pen: ImageDraw.ImageDraw, span: _Span, result: SceneResult, sound: Sound) -> None:
     """Frames around where the nonce is, and where one of an earlier session was found."""
     nonce = sound.config.nonce
-    band_hz = (nonce.band_low_hz, nonce.band_high_hz)
+    shape = nonce.spread if nonce.waveform == "spread" else nonce.bfsk
+    band_hz = (shape.band_low_hz, shape.band_high_hz)
     label = f"the nonce, {band_hz[0] / 1e3:g} to {band_hz[1] / 1e3:g} kHz"
     if sound.judgement is None:
         if sound.listening_s is not None:

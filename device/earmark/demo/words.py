@@ -16,6 +16,7 @@ REASONS = {
     Reason.NONCE_ABSENT: "the nonce is not in the recording",
     Reason.NONCE_DAMAGED: "the nonce is damaged",
     Reason.NONCE_INCOMPLETE: "the nonce covers too little of the command",
+    Reason.STALE_UNDETERMINED: "too much of the nonce was left to look under it",
     Reason.REPLAY: "a replay of an earlier session",
     Reason.INTERFERENCE: "an earlier nonce spoils the current one",
     Reason.FAULT: "a part of Earmark failed",

@@ -90,7 +90,7 @@ FIELDS: Mapping[str, Callable[[object], Value]] = {
     "recorded_device": _text,
     "recorded_place": _text,
     "searched": _number,
-    "deviations": _number,
+    "self_noise_db": _number,
     "bit_errors": _number,
     "bits_received": _number,
     "slots": _number,

@@ -6,9 +6,9 @@ alone, never from the verdict. The reason in full goes to the journal.
 - A reason that the person can mend is named.
 - Every suspected attack is the same ``COULD_NOT_VERIFY``, so that an attacker cannot learn
   which of his tricks was noticed.
-- A damaged or incomplete nonce is ``COULD_NOT_VERIFY`` as well, though it leads to a retry: it
-  may be an old nonce that spoils the current one without being recognised, and telling the
-  two apart would let somebody improve a removal step by step.
+- A damaged or incomplete nonce, or one that could not be taken out, is ``COULD_NOT_VERIFY`` as
+  well, though it leads to a retry: there may be an old nonce that spoils the current one without
+  being recognised, and telling the two apart would let somebody improve a removal step by step.
 - An absent nonce is named (uncover the loudspeaker). A cushion on the device is the common
   cause, and only its owner can take it away; somebody who jams the loudspeaker on purpose
   learns nothing that he did not bring about himself.
@@ -73,6 +73,7 @@ _OF_REASON = {
     Reason.NONCE_ABSENT: Announcement.TRY_AGAIN_UNCOVER,
     Reason.NONCE_DAMAGED: Announcement.COULD_NOT_VERIFY,
     Reason.NONCE_INCOMPLETE: Announcement.COULD_NOT_VERIFY,
+    Reason.STALE_UNDETERMINED: Announcement.COULD_NOT_VERIFY,
     Reason.REPLAY: Announcement.COULD_NOT_VERIFY,
     Reason.INTERFERENCE: Announcement.COULD_NOT_VERIFY,
     Reason.FAULT: Announcement.FAULT,

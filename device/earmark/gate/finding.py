@@ -35,6 +35,8 @@ class Reason(Enum):
     """The nonce does not cover enough of the command."""
     REPLAY = "replay"
     """A nonce of an earlier session was found: this speech was recorded before."""
+    STALE_UNDETERMINED = "stale_undetermined"
+    """Too much of the current nonce is left to say that no earlier one lies under it."""
     INTERFERENCE = "interference"
     """An earlier nonce was found and it spoils the current one (AEOLUS, section 3.2)."""
     FAULT = "fault"

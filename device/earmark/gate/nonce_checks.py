@@ -72,7 +72,8 @@ class StaleCheck:
 
     The score is the evidence for it, ``-log10`` of the bound on its chance: 3 at the default
     limit of 1e-3, some 20 to 40 for a replay, 0 for none. When the current nonce is damaged
-    at the same time, it is the paper's case of interference.
+    at the same time, it is the paper's case of interference. Where the canceller left so much of
+    the current nonce that an old one could lie under it, the finding is undetermined.
     """
 
     name = "stale"
@@ -81,15 +82,18 @@ class StaleCheck:
         self._current = NonceCheck(settings)
 
     def examine(self, evidence: Evidence) -> Finding:
-        """Return ``FRESH``, ``REPLAY`` or ``INTERFERENCE``."""
+        """Return ``FRESH``, ``STALE_UNDETERMINED``, ``REPLAY`` or ``INTERFERENCE``."""
         stale = evidence.stale
         if stale is None:
             return Finding(self.name, Outcome.UNDETERMINED, Reason.FAULT, math.nan)
         score = math.log10(1.0 / max(stale.chance, 1e-300))
         detail: dict[str, object] = {
             "searched": stale.searched,
-            "deviations": stale.score,
+            "self_noise_db": round(stale.self_noise_db, 1),
         }
+        if stale.undetermined and not stale.found:
+            reason = Reason.STALE_UNDETERMINED
+            return Finding(self.name, Outcome.UNDETERMINED, reason, score, detail)
         if not stale.found:
             return Finding(self.name, Outcome.PASSED, Reason.FRESH, score, detail)
         if stale.recorded_at is not None:

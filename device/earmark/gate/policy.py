@@ -34,6 +34,7 @@ PRECEDENCE: tuple[tuple[Reason, Decision], ...] = (
     # Found but not good enough: nothing that the person could do about it beyond a new try.
     (Reason.NONCE_DAMAGED, Decision.RETRY),
     (Reason.NONCE_INCOMPLETE, Decision.RETRY),
+    (Reason.STALE_UNDETERMINED, Decision.RETRY),
     (Reason.FRESH, Decision.ALLOW),
 )
 """Every reason, the one that prevails first, with what it leads to."""

@@ -1,26 +1,30 @@
 """The canceller: the known nonce is taken out of the recording before anything hears it.
 
-The player's signal is known, so what the microphone got of it is its convolution with one
-echo path (converters, loudspeaker, room). The path is found by regularised least squares
-over the whole recording. The prior says what every room says: the later, the weaker.
+What the player handed out is known, so what the microphone got of it is its convolution with
+one echo path (converters, loudspeaker, room). The path is found by regularised least squares
+over the whole recording, every frequency weighted by how little else sounds there. The prior
+says what every room says: the later, the weaker. Where loudspeaker and microphone have clocks
+of their own, what is left tells how far the estimate of the clock was off, and the path is
+found once more.
 The endpointer cannot wait for the end: for it, :class:`LiveCanceller` finds the path from
 what was recorded so far, and again as the recording grows.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 from scipy import fft
+from scipy import signal as sps
 from scipy.sparse.linalg import LinearOperator, cg
 
-from earmark.nonce.demodulate import to_baseband
+from earmark.nonce.carrier import Carrier
+from earmark.nonce.player import NoncePlayer
+from earmark.nonce.report import Report
 from earmark.nonce.settings import NonceSettings
-from earmark.nonce.verify import Report, verify
-from earmark.nonce.waveform import Bfsk, Nonce
 from earmark.signal import RATE_HZ, Signal
 
 PRIOR_DECAY_S = 0.06
@@ -46,11 +50,49 @@ AGAIN = 1.5
 of all of them together stays in proportion to the recording."""
 
 CG_STEPS = 60
-"""Conjugate-gradient steps: the residual no longer changes by 0.1 dB after about 40."""
+"""Most conjugate-gradient steps: for tones the residual no longer changes by 0.1 dB after about
+40, wideband codes need about 15."""
+
+CG_TOLERANCE = {True: 1e-3, False: 1e-6}
+"""Where the conjugate gradients stop, relative to the right-hand side, for wideband codes and for
+tones. -60 dB: the loudspeaker's distortion is above. Tones have frequencies that nearly nothing
+excites, which come last."""
 
 ONSET_S = 0.004
 """The path may begin this long before the estimated delay, s: linear-phase converters ring
 before their main tap."""
+
+SMOOTH_HZ = 60.0
+"""Resolution of the long-term spectrum that frequencies are weighted by, Hz."""
+
+FLOOR_DB = 40.0
+"""No frequency counts for more than one this far above the weakest would: bounds the weights."""
+
+SAME_CLOCK_PPM = 0.5
+"""A clock difference below this is the noise of its estimate: the clocks are one. Two crystals
+agree so well once in a thousand, and then what is left is 40 dB down after 4 s."""
+
+CLOCK_STEP_PPM = 0.1
+"""A correction below this is left out: 0.01 radians at 7 kHz after 2 s, -40 dB."""
+
+REFINE = 4
+"""Most times that the clock is corrected by what is left."""
+
+SMALL_STEP_PPM = 1.0
+"""After a correction below this the next one would be below 0.01 ppm: it is left out."""
+
+QUIET_SHARE = 0.2
+"""Share of the frames, the quietest, in which the nonce's fall is read off: there it is least
+hidden by speech."""
+
+FRAME = 512
+"""Length of such a frame, samples."""
+
+SINC_TAPS = 48
+"""Taps of the interpolation in the live canceller: 70 dB up to 7 kHz."""
+
+SINC_PHASES = 256
+"""Places between two samples in its table; linear in between."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +118,9 @@ class EchoPath:
         return out
 
 
-def estimate_path(recording: Signal, reference: Signal, delay_s: float, taps_s: float) -> EchoPath:
+def estimate_path(
+    recording: Signal, reference: Signal, delay_s: float, taps_s: float, wideband: bool
+) -> EchoPath:
     """Least-squares echo path from a reference to a recording.
 
     Parameters
@@ -85,18 +129,22 @@ def estimate_path(recording: Signal, reference: Signal, delay_s: float, taps_s: 
         handed to the player, already brought to the recorder's clock.
     delay_s : delay of the direct sound, s.
     taps_s : length of the path, s.
+    wideband : the reference excites its whole band, so that every frequency can be weighted by
+        how little else sounds there.
     """
     lag = max(0, round((delay_s - ONSET_S) * RATE_HZ))
     count = round(taps_s * RATE_HZ)
     aligned = recording[lag:]
     played = reference[: aligned.size]
-    size = fft.next_fast_len(aligned.size + count, real=True)
-    spectrum = fft.rfft(played.astype(np.float64), size)
-    auto = fft.irfft(np.abs(spectrum) ** 2, size)[:count]
-    cross = fft.irfft(np.conj(spectrum) * fft.rfft(aligned.astype(np.float64), size), size)[:count]
-    energy = float(auto[0])
-    if energy <= 0.0:
+    if aligned.size == 0 or not played.any():
         return EchoPath(np.zeros(count, np.float32), lag / RATE_HZ)
+    size = fft.next_fast_len(aligned.size + count, real=True)
+    spectrum = fft.rfft(played, size)
+    heard = fft.rfft(aligned, size)
+    weight = _weight(heard) if wideband else np.ones(1, np.float32)
+    auto = fft.irfft(np.abs(spectrum) ** 2 * weight, size)[:count].astype(np.float64)
+    cross = fft.irfft(np.conj(spectrum) * heard * weight, size)[:count].astype(np.float64)
+    energy = float(auto[0])
 
     # Toeplitz product by circular convolution of twice the length.
     circle = fft.next_fast_len(2 * count, real=True)
@@ -116,8 +164,18 @@ def estimate_path(recording: Signal, reference: Signal, delay_s: float, taps_s: 
         return np.asarray(root * padded + ridge * g)
 
     operator = LinearOperator((count, count), matvec=normal, dtype=np.float64)
-    solved, _ = cg(operator, root * cross, rtol=1e-6, maxiter=CG_STEPS)
+    solved, _ = cg(operator, root * cross, rtol=CG_TOLERANCE[wideband], maxiter=CG_STEPS)
     return EchoPath((root * solved).astype(np.float32), lag / RATE_HZ)
+
+
+def _weight(heard: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """Weight of each frequency: one over the long-term power, with mean power 1."""
+    power = np.square(heard.real) + np.square(heard.imag)
+    width = max(1, round(SMOOTH_HZ / (RATE_HZ / 2) * power.size))
+    smooth = np.maximum(sps.oaconvolve(power, np.ones(width) / width, mode="same"), 0.0)
+    floor = float(smooth.max()) * 10.0 ** (-2.0 * FLOOR_DB / 10.0)
+    mean = float(smooth.mean())
+    return np.asarray(mean / (smooth + floor) if mean > 0.0 else np.ones(1), np.float32)
 
 
 @dataclass(frozen=True)
@@ -127,47 +185,130 @@ class Cleaned:
     Parameters
     ----------
     signal : same length as the recording.
-    suppression_db : how far the level within the hop set's band fell while the nonce played.
-        Speech in that band is not taken out, so the nonce itself fell by at least this much.
+    suppression_db : how far the level within the nonce's band fell in the quietest frames while
+        the nonce played. What else sounds there stays, so the nonce itself fell by at least
+        this much.
+    drift_ppm : the clock difference that it was taken out with.
     """
 
     signal: Signal
     suppression_db: float
+    drift_ppm: float = 0.0
 
 
 def clean(
     recording: Signal,
-    nonce: Nonce,
+    played: Signal,
     played_at_s: float,
     report: Report,
+    carrier: Carrier,
     settings: NonceSettings,
-    played_slots: int | None = None,
 ) -> Cleaned:
     """Take the nonce out of a whole recording.
 
     Parameters
     ----------
     recording : the microphone at ``RATE_HZ``.
-    played_at_s : time in it at which the player was handed the nonce's first sample.
-    report : what :func:`~earmark.nonce.verify.verify` found in the same recording: its clock
-        is the one that the nonce is rebuilt with.
-    played_slots : how many slots were handed over; None when it played on to the end.
+    played : what the player handed out, from the nonce's first sample on, to the last.
+    played_at_s : time in the recording at which that began.
+    report : what the carrier found in the same recording: its clock is where this starts from.
+    carrier : says in which band the nonce lies.
     """
-    wave = Bfsk.from_settings(settings)
-    if report.slots == 0:
+    if report.slots == 0 or not report.present:
         return Cleaned(recording, 0.0)
     start = round(played_at_s * RATE_HZ)
     part = recording[start:]
-    reference = _reference(wave, nonce, report, part.size)
-    if played_slots is not None:
-        reference[math.ceil(played_slots * wave.slot_s * RATE_HZ) :] = 0.0
-    path = estimate_path(part, reference, report.offset_s - played_at_s, settings.canceller_taps_s)
+    path, clock = _learn(part, played, report, played_at_s, carrier, settings, True)
     signal = recording.copy()
-    signal[start:] -= path.apply(reference)
-    first, last = (round(at * RATE_HZ) for at in report.covered)
-    before = _band_power(recording[first:last], wave)
-    after = _band_power(signal[first:last], wave)
-    return Cleaned(signal, 10.0 * float(np.log10((before + 1e-20) / (after + 1e-20))))
+    signal[start:] -= path.apply(as_heard(played, part.size, clock))
+    fell_db = _fall_db(recording, signal, report.covered, carrier.band_hz)
+    return Cleaned(signal, fell_db, clock.drift_ppm)
+
+
+def _learn(
+    part: Signal,
+    played: Signal,
+    report: Report,
+    played_at_s: float,
+    carrier: Carrier,
+    settings: NonceSettings,
+    refine: bool,
+) -> tuple[EchoPath, Clock]:
+    """The echo path into `part`, which begins with `played`, and the clock it was found with."""
+    delay_s = report.offset_s - played_at_s
+    taps_s = settings.canceller_taps_s
+    clock = Clock(report.drift_ppm, report.shift_hz)
+    if abs(clock.drift_ppm) < SAME_CLOCK_PPM:
+        clock = replace(clock, drift_ppm=0.0)
+    reference = as_heard(played, part.size, clock)
+    path = estimate_path(part, reference, delay_s, taps_s, carrier.wideband)
+    if settings.max_drift_ppm == 0.0 or not refine:  # 0: there is one clock, says the maker
+        return path, clock
+    for _ in range(REFINE):
+        step = _clock_error(part, reference, path, clock)
+        least_ppm = CLOCK_STEP_PPM if clock.drift_ppm else SAME_CLOCK_PPM
+        if abs(step.drift_ppm) < least_ppm and abs(step.shift_hz) < SAME_SHIFT_HZ:
+            break
+        clock = Clock(clock.drift_ppm + step.drift_ppm, clock.shift_hz + step.shift_hz)
+        reference = as_heard(played, part.size, clock)
+        path = estimate_path(part, reference, delay_s, taps_s, carrier.wideband)
+        if abs(step.drift_ppm) < SMALL_STEP_PPM and not clock.shift_hz:
+            break
+    return path, clock
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How the player's clock differs from the recorder's."""
+
+    drift_ppm: float
+    shift_hz: float
+
+
+SAME_SHIFT_HZ = 1e-3
+"""A correction of the frequency shift below this changes nothing: 1/40 of a radian in 4 s."""
+
+
+def as_heard(played: Signal, samples: int, clock: Clock) -> Signal:
+    """What was played, in the recorder's time: `samples` long, silent after its end."""
+    out = np.zeros(samples, np.float32)
+    signal = played
+    if clock.drift_ppm:
+        signal = soxr.resample(played, RATE_HZ * (1.0 + clock.drift_ppm * 1e-6), RATE_HZ)
+    if clock.shift_hz:
+        turn = np.exp(2j * np.pi * clock.shift_hz * np.arange(signal.size) / RATE_HZ)
+        signal = (sps.hilbert(signal) * turn).real
+    size = min(samples, signal.size)
+    out[:size] = signal[:size]
+    return out
+
+
+def _clock_error(part: Signal, reference: Signal, path: EchoPath, clock: Clock) -> Clock:
+    """By how much the clock is off, from what the canceller leaves (one Gauss-Newton step).
+
+    A clock that is off by d leaves d t times the time derivative of the echo, a shift that is
+    off by f leaves 2 pi f t times its Hilbert transform. No shift at all stays so: only a
+    receiver that found one says that there is one.
+    """
+    echo = path.apply(reference)
+    left = part - echo
+    size = fft.next_fast_len(part.size, real=True)
+    spectrum = fft.rfft(echo, size)
+    hz = np.arange(spectrum.size) * (RATE_HZ / size)
+    weight = _weight(fft.rfft(left, size))
+    # The path has found the best delay and phase already, so only the change around the middle
+    # of the recording is left to explain.
+    time = (np.arange(part.size) - 0.5 * part.size) / RATE_HZ
+    slopes = [time * fft.irfft(2j * np.pi * hz * spectrum, size)[: part.size] * 1e-6]
+    if clock.shift_hz:
+        slopes.append(time * fft.irfft(2j * np.pi * spectrum, size)[: part.size])
+    basis = fft.rfft(np.asarray(slopes, np.float32), size, axis=1)
+    weighted = np.conj(basis) * weight
+    found = np.linalg.solve(
+        (weighted @ basis.T).real + 1e-20 * np.eye(len(slopes)),
+        (weighted @ fft.rfft(left, size)).real,
+    )
+    return Clock(float(found[0]), float(found[1]) if clock.shift_hz else 0.0)
 
 
 class LiveCanceller:
@@ -179,19 +320,21 @@ class LiveCanceller:
 
     Parameters
     ----------
-    nonce : the one that plays; its first sample is handed to the player with the first block.
+    carrier : what plays.
+    player : plays it; its first block is handed out with the first block that is fed.
     """
 
-    def __init__(self, nonce: Nonce, settings: NonceSettings) -> None:
-        self._nonce = nonce
+    def __init__(self, carrier: Carrier, player: NoncePlayer, settings: NonceSettings) -> None:
+        self._carrier = carrier
+        self._player = player
         self._settings = settings
-        self._wave = Bfsk.from_settings(settings)
         self._blocks: list[Signal] = []
         self._size = 0
         self._handed_on = 0
         self._next_estimate = round(FIRST_S * RATE_HZ)
         self._path: EchoPath | None = None
         self._report: Report | None = None
+        self._clock = Clock(0.0, 0.0)
 
     @property
     def delay_s(self) -> float | None:
@@ -205,45 +348,86 @@ class LiveCanceller:
         self._size += block.size
         if self._size >= self._next_estimate:
             self._estimate(np.concatenate(self._blocks))
-        if self._path is None or self._report is None:
+        if self._path is None:
             return np.zeros(0, np.float32)
         # Everything at the first estimate, from then on the one new block.
         ready = np.concatenate(self._blocks[first:])
         # Only the end of the echo is wanted: the taps' length of reference before it suffices.
         reach = self._path.taps.size + round(self._path.delay_s * RATE_HZ)
         start = max(0, self._handed_on - reach)
-        reference = _reference(self._wave, self._nonce, self._report, self._size - start, start)
+        reference = stretch(self._player.played, start, self._size - start, self._clock)
         echo = self._path.apply(reference)[self._handed_on - start :]
         self._handed_on = self._size
         return ready - echo
 
     def _estimate(self, recorded: Signal) -> None:
-        slots = int(recorded.size / RATE_HZ * self._wave.bit_rate_hz) + 1
-        self._report = verify(recorded, self._nonce, 0.0, slots, self._settings)
-        reference = _reference(self._wave, self._nonce, self._report, recorded.size)
-        self._path = estimate_path(
-            recorded, reference, self._report.offset_s, self._settings.canceller_taps_s
+        self._report = self._carrier.verify(recorded, 0.0, self._player.slots, quick=True)
+        self._path, self._clock = _learn(
+            recorded,
+            self._player.played,
+            self._report,
+            0.0,
+            self._carrier,
+            self._settings,
+            # A second of tones says less of the clock than their receiver knows.
+            self._carrier.wideband,
         )
         self._next_estimate = round(recorded.size * AGAIN)
 
 
-def _reference(wave: Bfsk, nonce: Nonce, report: Report, samples: int, start: int = 0) -> Signal:
-    """What the player was handed, in the recorder's time, from sample `start` on."""
-    return wave.render(
-        nonce,
-        samples,
-        start_s=start / RATE_HZ,
-        drift_ppm=report.drift_ppm,
-        shift_hz=report.shift_hz,
-    )
+def stretch(played: Signal, start: int, samples: int, clock: Clock) -> Signal:
+    """Samples `start` .. `start + samples` of :func:`as_heard`, without computing those before."""
+    place = (start + np.arange(samples)) * (1.0 + clock.drift_ppm * 1e-6)
+    # Zeros on both sides, so that every place has all its neighbours.
+    low = int(place[0]) - SINC_TAPS if samples else 0
+    high = int(place[-1]) + SINC_TAPS if samples else 0
+    padded = np.zeros(high - low, np.float32)
+    inside = played[max(0, low) : max(0, high)]
+    padded[max(0, -low) : max(0, -low) + inside.size] = inside
+    whole = np.floor(place).astype(np.int64)
+    if clock.drift_ppm:
+        phase = (place - whole) * SINC_PHASES
+        table = np.floor(phase).astype(np.int64)
+        part = (phase - table).astype(np.float32)[:, None]
+        taps = _SINC[table] * (1.0 - part) + _SINC[table + 1] * part
+        index = whole[:, None] - low + np.arange(1 - SINC_TAPS // 2, SINC_TAPS // 2 + 1)
+        out = np.einsum("ij,ij->i", padded[index], taps)
+    else:
+        out = padded[whole - low]
+    if clock.shift_hz:
+        turn = np.exp(2j * np.pi * clock.shift_hz * (start + np.arange(samples)) / RATE_HZ)
+        out = (sps.hilbert(out) * turn).real
+    return np.asarray(out, np.float32)
 
 
-def _band_power(signal: Signal, wave: Bfsk) -> float:
-    """Mean power in the hop set's band and its guard."""
-    if signal.size == 0:
-        return 0.0
-    samples = to_baseband(signal, wave).samples
-    return float(np.mean(np.abs(samples) ** 2))
+def _sinc_table() -> NDArray[np.float32]:
+    """Windowed sinc for every phase, shape (SINC_PHASES + 1, SINC_TAPS)."""
+    tap = np.arange(1 - SINC_TAPS // 2, SINC_TAPS // 2 + 1)
+    at = tap - np.arange(SINC_PHASES + 1)[:, None] / SINC_PHASES
+    inside = np.clip(1.0 - (2.0 * at / SINC_TAPS) ** 2, 0.0, None)
+    return np.asarray(np.sinc(at) * np.i0(8.0 * np.sqrt(inside)) / np.i0(8.0), np.float32)
+
+
+_SINC = _sinc_table()
+
+
+def _fall_db(
+    before: Signal, after: Signal, covered: tuple[float, float], band_hz: tuple[float, float]
+) -> float:
+    """How far the level in `band_hz` fell in the quietest of the covered frames, dB."""
+    first, last = (max(0, round(at * RATE_HZ)) for at in covered)
+    low, high = (round(hz / RATE_HZ * FRAME) for hz in band_hz)
+    powers = []
+    for signal in (before, after):
+        part = signal[first:last]
+        frames = part[: part.size // FRAME * FRAME].reshape(-1, FRAME)
+        if frames.shape[0] == 0:
+            return 0.0
+        spectrum = fft.rfft(frames * np.hanning(FRAME).astype(np.float32), axis=1)
+        powers.append(np.mean(np.abs(spectrum[:, low : high + 1]) ** 2, axis=1))
+    quiet = np.argsort(powers[0])[: max(1, round(QUIET_SHARE * powers[1].size))]
+    fell = (powers[0][quiet].mean() + 1e-20) / (powers[1][quiet].mean() + 1e-20)
+    return 10.0 * float(np.log10(fell))
 
 
 def _convolve(signal: Signal, taps: NDArray[np.float32]) -> Signal:

@@ -35,15 +35,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from earmark.errors import LedgerError
+from earmark.nonce.bfsk.waveform import Bfsk, Nonce
 from earmark.nonce.ledger_settings import LedgerSettings
-from earmark.nonce.waveform import Bfsk, Nonce
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the tables, in the file's ``user_version``."""
 
 APPLICATION_ID = 0x4541_524D
@@ -64,6 +64,9 @@ MAX_LINE_BYTES = 8_192
 
 MAX_IMPORT_ROWS = 10_000
 """Most entries in one import: as many as ``keep_imported`` can ever keep."""
+
+MAX_CODED = 200_000
+"""Most entries of a bank that are read at once: as many as ``keep_count`` can ever keep."""
 
 MAX_WAVEFORM_CHARS = 2_048
 """Longest description of a waveform, characters; today's have about 300."""
@@ -97,6 +100,13 @@ CREATE TABLE clock (
 ) STRICT;
 INSERT INTO clock VALUES (1, 0.0, NULL);
 """
+
+_BANKS = """
+ALTER TABLE issue ADD COLUMN bank TEXT;  -- secret and epoch of codes; NULL for tones
+
+CREATE INDEX issue_by_bank ON issue (bank, clock_s, id)
+"""
+"""What version 2 has more: nonces in codes are asked for by their bank, tones by having none."""
 
 _COLUMNS = "session, device, place, issued_at, payload, hop_key, waveform, slots"
 
@@ -177,8 +187,24 @@ class Issue:
         if self.slots is not None and not 0 <= self.slots <= MAX_SLOTS:
             raise ValueError(f"slots must be 0 to {MAX_SLOTS}")
 
+    @property
+    def bank(self) -> str | None:
+        """Secret and epoch of its codes, as they are asked for; None for tones."""
+        shape = json.loads(self.waveform)
+        if shape.get("kind", "bfsk") != "spread":
+            return None
+        return f"{shape.get('secret')}:{shape.get('epoch')}"
+
+    def check(self) -> None:
+        """ValueError when this version could not recognise the nonce."""
+        kind = json.loads(self.waveform).get("kind", "bfsk")
+        if kind == "spread":
+            Coded.model_validate_json(self.waveform)
+        else:
+            self.rebuilt()
+
     def rebuilt(self) -> tuple[Nonce, Bfsk]:
-        """The nonce and its waveform. ValueError when this version cannot rebuild them."""
+        """A nonce in tones and its waveform. ValueError when they cannot be rebuilt."""
         nonce = Nonce(self.payload, 8 * len(self.payload), self.hop_key)
         return nonce, Bfsk.from_json(self.waveform)
 
@@ -188,6 +214,17 @@ def _is_json_object(text: str) -> bool:
         return text.isascii() and isinstance(json.loads(text), dict)
     except (ValueError, RecursionError):
         return False
+
+
+class Coded(BaseModel):
+    """The waveform of a nonce in codes, as the ledger keeps it."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    kind: Literal["spread"] = "spread"
+    secret: str = Field(pattern=r"^[0-9a-f]{8}$")
+    epoch: int = Field(ge=0)
+    low_hz: float = Field(gt=0.0, le=8000.0)
+    high_hz: float = Field(gt=0.0, le=8000.0)
 
 
 class _Header(BaseModel):
@@ -303,9 +340,22 @@ class Ledger:
 
     def recent(self, limit: int) -> list[Issue]:
         """The youngest `limit` entries, own and imported, youngest first by the ledger's clock."""
-        statement = f"SELECT {_COLUMNS} FROM issue ORDER BY clock_s DESC, id DESC LIMIT ?"
+        return self._of("true", (), limit)
+
+    def tones(self, limit: int) -> list[Issue]:
+        """The youngest `limit` entries that are in tones, youngest first."""
+        return self._of("bank IS NULL", (), limit)
+
+    def coded(self, secret_id: str, epoch: int, limit: int = MAX_CODED) -> list[Issue]:
+        """The youngest `limit` entries in the codes of one bank, youngest first."""
+        return self._of("bank = ?", (f"{secret_id}:{epoch}",), limit)
+
+    def _of(self, where: str, values: tuple[object, ...], limit: int) -> list[Issue]:
+        statement = (
+            f"SELECT {_COLUMNS} FROM issue WHERE {where} ORDER BY clock_s DESC, id DESC LIMIT ?"
+        )
         with self._lock, _explained(self._path):
-            rows = self._connection.execute(statement, (max(0, limit),)).fetchall()
+            rows = self._connection.execute(statement, (*values, max(0, limit))).fetchall()
         try:
             return [Issue(*row) for row in rows]
         except ValueError as error:
@@ -331,7 +381,8 @@ class Ledger:
         """Write this device's own entries to `file` as JSON lines, youngest first.
 
         For the other devices of the household: a recording made at one and replayed at another
-        is then recognised and named. The file holds the nonces and keys: treat it as a secret.
+        is then recognised and named. The youngest 10,000 at most, as many as one import takes.
+        The file holds the nonces and keys: treat it as a secret.
 
         Returns
         -------
@@ -339,10 +390,10 @@ class Ledger:
         """
         statement = (
             f"SELECT {_COLUMNS}, (SELECT clock_s FROM clock) - clock_s FROM issue WHERE own = 1 "
-            "ORDER BY clock_s DESC, id DESC"
+            "ORDER BY clock_s DESC, id DESC LIMIT ?"
         )
         with self._lock, _explained(self._path):
-            rows = self._connection.execute(statement).fetchall()
+            rows = self._connection.execute(statement, (MAX_IMPORT_ROWS,)).fetchall()
         names = [*_COLUMNS.split(", "), "age_s"]
         file.write(_line({"earmark_ledger": EXPORT_VERSION}))
         for row in rows:
@@ -426,8 +477,8 @@ def _values(issue: Issue) -> tuple[object, ...]:
 
 
 def _insert(database: sqlite3.Connection, issue: Issue, *, own: bool, clock_s: float) -> None:
-    statement = f"INSERT INTO issue ({_COLUMNS}, own, clock_s) VALUES (?,?,?,?,?,?,?,?,?,?)"
-    database.execute(statement, (*_values(issue), int(own), clock_s))
+    statement = f"INSERT INTO issue ({_COLUMNS}, own, clock_s, bank) VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+    database.execute(statement, (*_values(issue), int(own), clock_s, issue.bank))
 
 
 def _advance(database: sqlite3.Connection, now: float) -> float:
@@ -526,6 +577,10 @@ def _configure(path: Path, database: sqlite3.Connection) -> None:
             for statement in _TABLES.split(";\n"):
                 database.execute(statement)
             database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    if version < SCHEMA:
+        with _whole(database):
+            for statement in _BANKS.split("\n\n"):
+                database.execute(statement)
             database.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
@@ -554,7 +609,7 @@ def _parsed(file: IO[bytes], name: str) -> Iterator[tuple[Issue, float]]:
                 row = _Row.model_validate_json(line)
                 issue = row.issue()
                 # What cannot be looked for would stop every session later on.
-                issue.rebuilt()
+                issue.check()
                 yield issue, row.age_s
             elif _Header.model_validate_json(line).earmark_ledger != EXPORT_VERSION:
                 raise LedgerError(f"{where}: the export's version is not {EXPORT_VERSION}", do)

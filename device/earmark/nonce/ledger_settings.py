@@ -17,25 +17,25 @@ class LedgerSettings(BaseModel):
         description="The file; the default is in systemd's state folder of the service.",
     )
     keep_days: float = Field(
-        90.0,
+        365.0,
         ge=1.0,
         le=3650.0,
-        description="Age up to which an entry is kept, days in use. Long enough to recognise a "
-        "recording made last season; the ledger tells when somebody was at home, so not for ever.",
+        description="Age up to which an entry is kept, days in use. Long enough to name a "
+        "recording made last year; the ledger tells when somebody was at home, so not for ever.",
     )
     keep_count: int = Field(
-        1000,
+        20_000,
         ge=10,
-        le=10_000,
-        description="Most entries of this device. The search for stale nonces costs about 0.2 s "
-        "of CPU for 1,000; that is a month at 30 commands a day.",
+        le=200_000,
+        description="Most entries of this device: a year at 50 commands a day, 8 MB. Nonces in "
+        "codes are recognised without the ledger, which only names them.",
     )
     keep_imported: int = Field(
-        1000,
+        10_000,
         ge=0,
         le=10_000,
         description="Most entries imported from other devices, bounded on their own so that an "
-        "import never drives out an entry of this device. As many as keep_count, same cost.",
+        "import never drives out an entry of this device.",
     )
     busy_timeout_s: float = Field(
         0.5,

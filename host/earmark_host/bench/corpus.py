@@ -36,7 +36,7 @@ MAX_CLIP_S = 120.0
 """Longest clip that is decoded, s; the rest of a longer file is left out."""
 
 COLUMNS = ("path", "role", "speaker")
-"""Columns that a manifest must have; of the others only ``label`` is looked at."""
+"""Columns that a manifest must have; of the others ``label`` and ``text`` are looked at."""
 
 SPOKEN = ("speech", "command")
 """Roles that are a person speaking to the device."""
@@ -52,12 +52,14 @@ class Clip:
     role : what it is for.
     speaker : who speaks, "" where nobody is named.
     label : what it holds, such as the wake word; "" where the manifest has no such column.
+    text : what is said in it, word for word; "" where that is not known.
     """
 
     path: str
     role: str
     speaker: str
     label: str = ""
+    text: str = ""
 
 
 class Corpus:
@@ -196,7 +198,8 @@ def _rows(path: Path, data: bytes) -> list[Clip]:
             values = [row[name] for name in COLUMNS]
             if None in values:
                 raise EarmarkError(f"{path}: line {reader.line_num} is cut short", do)
-            clip = Clip(values[0], values[1], values[2], row.get("label") or "")
+            rest = (row.get("label") or "", row.get("text") or "")
+            clip = Clip(values[0], values[1], values[2], *rest)
             inside = Path(clip.path)
             if not clip.path or inside.is_absolute() or ".." in inside.parts:
                 raise EarmarkError(

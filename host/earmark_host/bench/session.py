@@ -22,7 +22,8 @@ import numpy as np
 from rich.console import Console
 
 from earmark.config import Config
-from earmark.nonce import Bfsk, NonceSettings
+from earmark.nonce import BfskSettings, FixedKeys, NonceSettings, Source, SpreadSettings
+from earmark.signal import RATE_HZ
 from earmark_host.bench import session_figures, stage, trials
 from earmark_host.bench.corpus import Corpus
 from earmark_host.bench.report import Metric, Report
@@ -142,11 +143,11 @@ def run(
     corpus.require("noise")
     with tempfile.TemporaryDirectory(prefix="earmark-bench-") as scratch:
         ledger = Path(scratch) / "remembered.sqlite"
-        trials.write_remembered(ledger, config, seed)
         with Workers(workers, console) as pool:
             orders = [Order(Path(scratch), seed, index) for index in range(plan.rooms)]
             rooms = pool.run("rooms", compute, orders)
             setup = Setup(folder.resolve(), Path(scratch), ledger, tuple(rooms), seed, config)
+            trials.write_remembered(setup, ledger)
             held = pool.run("sessions", partial(_hold, setup), plan.pieces(), _sessions)
     results = [trial for several in held for trial in several]
     return Report(
@@ -228,9 +229,9 @@ def _conditions(
                 for metres in plan.distances_m
             },
             "replays_level_dbspl_1m": list(plan.levels_dbspl_1m),
-            **nonce.model_dump(
-                include={"payload_bits", "bit_rate_hz", "band_low_hz", "band_high_hz", "channels"}
-            ),
+            "payload_bits": nonce.payload_bits,
+            "waveform": nonce.waveform,
+            **_shape(nonce).model_dump(),
         },
         "rooms": {
             "count": len(rooms),
@@ -263,10 +264,17 @@ def _conditions(
     }
 
 
+def _shape(nonce: NonceSettings) -> SpreadSettings | BfskSettings:
+    """The settings of the waveform that is played."""
+    return nonce.spread if nonce.waveform == "spread" else nonce.bfsk
+
+
 def _a_weight_db(settings: NonceSettings) -> float:
-    """A-weighting (IEC 61672-1) of the nonce, whose tones are all equally frequent, dB."""
-    f2 = np.square(Bfsk.from_settings(settings).tone_hz)
+    """A-weighting (IEC 61672-1) of the nonce, by the spectrum of ten seconds of it, dB."""
+    sound = Source(settings, FixedKeys(bytes(range(32)))).draw(bytes, 0.0)
+    power = np.abs(np.fft.rfft(sound.render(0, 10 * RATE_HZ))) ** 2
+    f2 = np.square(np.fft.rfftfreq(10 * RATE_HZ, 1.0 / RATE_HZ))
     weight = (12194.0**2 * f2**2) / (
         (f2 + 20.6**2) * np.sqrt((f2 + 107.7**2) * (f2 + 737.9**2)) * (f2 + 12194.0**2)
     )
-    return 10.0 * math.log10(float(np.mean(weight**2))) + 2.0
+    return 10.0 * math.log10(float(np.sum(power * weight**2) / np.sum(power))) + 2.0

@@ -17,7 +17,7 @@ from earmark.forward import Command
 from earmark.gate import UNJUDGED, Announcement
 from earmark.judging import Judgement
 from earmark.loop import SILENCE
-from earmark.nonce import Ledger
+from earmark.nonce import Keys, Ledger
 from earmark.session import State
 from earmark.signal import BLOCK_S, RATE_HZ, Signal, active_level_dbfs, level_dbfs
 from earmark.wake import ScriptedWake
@@ -188,6 +188,7 @@ def hold_session(
     sim: SimulatedRoom,
     config: Config,
     ledger: Ledger,
+    keys: Keys,
     rng: np.random.Generator,
     *,
     wall_s: float,
@@ -201,6 +202,7 @@ def hold_session(
     sim : the room, prepared; its time is at 0.
     config : of the device.
     ledger : the device's; it is closed afterwards.
+    keys : of its household.
     rng : draws the nonce, in the place of the operating system's generator, so that a run can
         be repeated.
     wall_s : the device's wall clock when the room's time is 0, s since the epoch.
@@ -220,6 +222,7 @@ def hold_session(
         config,
         executor=InlineExecutor(),
         ledger=ledger,
+        keys=keys,
         forwarder=taken,
         wake=ScriptedWake([TRIGGER_S]),
         outlets=[told],

@@ -24,7 +24,7 @@ from earmark.audio import SimulatedRoom, loudspeaker_dbfs, loudspeaker_rms
 from earmark.audio.room_model import LOUDSPEAKER, MIC, SOUND_M_S
 from earmark.config import Config
 from earmark.gate import Finding, Outcome
-from earmark.nonce import Bfsk, Issue, Ledger, Nonce, NoncePlayer, NonceSettings, entropy_bytes
+from earmark.nonce import Carrier, FixedKeys, Issue, Ledger, NoncePlayer, Source
 from earmark.signal import BLOCK, RATE_HZ, Signal, active_level_dbfs, gain
 from earmark_host.bench.corpus import Clip, Corpus, draw
 from earmark_host.bench.room_pool import Room, with_position
@@ -40,8 +40,8 @@ REACTION_S = (0.0, 0.5)
 REMEMBERED = 1000
 """Nonces of earlier sessions in the ledger: as many as it keeps by default."""
 
-REMEMBERED_SLOTS = (40, 160)
-"""Slots of each: commands of 2 to 8 s at 20 bit/s."""
+REMEMBERED_S = (2.0, 8.0)
+"""How long each was played, s."""
 
 CLOCK_S = 1_700_000_000.0
 """The device's wall clock in every session (UTC, s); a replay follows a day later."""
@@ -97,6 +97,13 @@ class Setup:
     def rng(self, cell: str, index: int) -> np.random.Generator:
         """The generator of one trial."""
         return np.random.default_rng([self.seed, *cell.encode(), index])
+
+    def keys(self, household: str = "own") -> FixedKeys:
+        """The keys of a household: the device's own, or another one's."""
+        keys = self.config.keys
+        return FixedKeys(
+            self.rng(f"secret of {household}", 0).bytes(32), keys.epoch_days, keys.epochs_kept
+        )
 
     def at_nonce_level(self, level_dbspl_1m: float) -> Config:
         """The device's settings with another loudness of the nonce."""
@@ -227,7 +234,7 @@ def hold_live(setup: Setup, live: Live) -> LiveTrial:
     live.environment.fill(sim, corpus, person, rng)
     clip, begin_s, end_s = _speak(sim, corpus, person, source, live.environment, rng)
     with _ledger(setup) as path:
-        ended = _hold(sim, setup.config, path, rng)
+        ended = _hold(setup, sim, setup.config, path, rng)
     heard_s = end_s + _flight_s(sim, source)
     return LiveTrial(
         hardware=hardware,
@@ -259,9 +266,9 @@ def hold_unprotected(setup: Setup, asked: Unprotected) -> UnprotectedTrial:
     elif asked.kind is NoNonce.JAMMED:
         altered = _jam(setup.config, corpus, rng)
     else:
-        altered = _other_nonce(setup.config, rng)
+        altered = _other_nonce(setup, rng)
     with _ledger(setup) as path:
-        ended = _hold(sim, setup.config, path, rng, altered=altered)
+        ended = _hold(setup, sim, setup.config, path, rng, altered=altered)
     seen = _seen(ended, end_s + _flight_s(sim, source))
     return UnprotectedTrial(hardware, ended.accepted, ended.reason, seen, asked)
 
@@ -281,7 +288,7 @@ def hold_attack(setup: Setup, attack: Attack) -> tuple[ReplayTrial, ...]:
     clip, begin_s, end_s = _speak(sim, corpus, person, "person_1m", Environment.QUIET, rng)
     trials = []
     with _ledger(setup) as path:
-        victim = _hold(sim, config, path, rng, until_s=end_s + 2 * TRIM_S)
+        victim = _hold(setup, sim, config, path, rng, until_s=end_s + 2 * TRIM_S)
         with Ledger.open(path, config.ledger) as ledger:
             session = ledger.recent(1)[0].session
         for recorder in RECORDERS:
@@ -332,7 +339,7 @@ def _replay(
         "speaker" if rng.random() < 0.5 else "phone",
     )
     with _copy(ledger, setup.scratch) as path:
-        return _hold(sim, config, path, rng, wall_s=CLOCK_S + 86_400.0), hardware
+        return _hold(setup, sim, config, path, rng, wall_s=CLOCK_S + 86_400.0), hardware
 
 
 # -- what they have in common ---------------------------------------------------------------
@@ -359,6 +366,7 @@ def _flight_s(sim: SimulatedRoom, source: str, receiver: str = MIC) -> float:
 
 
 def _hold(
+    setup: Setup,
     sim: SimulatedRoom,
     config: Config,
     path: Path,
@@ -369,7 +377,16 @@ def _hold(
     altered: Callable[[Signal], Signal] | None = None,
 ) -> Ended:
     ledger = Ledger.open(path, config.ledger)
-    return hold_session(sim, config, ledger, rng, wall_s=wall_s, until_s=until_s, altered=altered)
+    return hold_session(
+        sim,
+        config,
+        ledger,
+        setup.keys(),
+        rng,
+        wall_s=wall_s,
+        until_s=until_s,
+        altered=altered,
+    )
 
 
 def _seen(ended: Ended, speech_ends_s: float | None) -> Seen | None:
@@ -427,12 +444,11 @@ def _jam(config: Config, corpus: Corpus, rng: np.random.Generator) -> Callable[[
     return altered
 
 
-def _other_nonce(config: Config, rng: np.random.Generator) -> Callable[[Signal], Signal]:
-    """Another device's nonce, of the same kind and loudness, from the same loudspeaker."""
-    bits = config.nonce.payload_bits
+def _other_nonce(setup: Setup, rng: np.random.Generator) -> Callable[[Signal], Signal]:
+    """Another household's nonce, of the same kind and loudness, from the same loudspeaker."""
+    config = setup.config
     player = NoncePlayer(
-        Nonce.from_entropy(bits, rng.bytes(entropy_bytes(bits))),
-        Bfsk.from_settings(config.nonce),
+        Source(config.nonce, setup.keys("another")).draw(rng.bytes, CLOCK_S),
         loudspeaker_rms(config.nonce.level_dbspl_1m, config.audio),
     )
     return lambda _: player.block()
@@ -445,36 +461,36 @@ def _pick(rooms: Sequence[Room], rng: np.random.Generator) -> Room:
 # -- ledgers --------------------------------------------------------------------------------
 
 
-def write_remembered(path: Path, config: Config, seed: int, count: int = REMEMBERED) -> None:
+def write_remembered(setup: Setup, path: Path, count: int = REMEMBERED) -> None:
     """Make a ledger with `count` nonces of earlier sessions.
 
     They come in as another device's export, in one transaction.
     """
-    rng = np.random.default_rng([seed, *b"ledger"])
+    rng = setup.rng("ledger", 0)
+    source = Source(setup.config.nonce, setup.keys())
     lines = [json.dumps({"earmark_ledger": 1})]
     for age in range(count):
-        issue = _remembered(config.nonce, rng, age)
+        issued_at = CLOCK_S - 3600.0 * (age + 1)
+        issue = _remembered(source.draw(rng.bytes, issued_at), rng, issued_at)
         row = {
             key: value.hex() if isinstance(value, bytes) else value
             for key, value in asdict(issue).items()
         }
-        lines.append(json.dumps(row | {"age_s": CLOCK_S - issue.issued_at}))
-    with Ledger.open(path, config.ledger) as ledger:
+        lines.append(json.dumps(row | {"age_s": CLOCK_S - issued_at}))
+    with Ledger.open(path, setup.config.ledger) as ledger:
         ledger.import_(io.BytesIO("\n".join(lines).encode() + b"\n"))
 
 
-def _remembered(settings: NonceSettings, rng: np.random.Generator, age: int) -> Issue:
-    entropy = rng.bytes(entropy_bytes(settings.payload_bits))
-    nonce = Nonce.from_entropy(settings.payload_bits, entropy)
+def _remembered(carrier: Carrier, rng: np.random.Generator, issued_at: float) -> Issue:
     return Issue(
         session=rng.bytes(16).hex(),
         device="earlier",
         place="household",
-        issued_at=CLOCK_S - 3600.0 * (age + 1),
-        payload=nonce.payload,
-        hop_key=nonce.hop_key,
-        waveform=Bfsk.from_settings(settings).to_json(),
-        slots=int(rng.integers(*REMEMBERED_SLOTS)),
+        issued_at=issued_at,
+        payload=carrier.payload,
+        hop_key=carrier.hop_key,
+        waveform=carrier.waveform,
+        slots=round(float(rng.uniform(*REMEMBERED_S)) / carrier.slot_s),
     )
 
 

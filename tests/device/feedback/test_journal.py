@@ -71,6 +71,11 @@ def test_a_verdict_is_one_line_with_every_figure(journal: Journal, kept: Kept) -
     assert record.levelno == logging.WARNING
 
 
+def test_how_much_of_the_nonce_was_left_is_written(journal: Journal, kept: Kept) -> None:
+    journal.verdict("s1", replayed(searched=3, self_noise_db=0.4), Announcement.COULD_NOT_VERIFY)
+    assert kept.records[0].getMessage().endswith("stale_searched=3 stale_self_noise_db=0.4")
+
+
 @pytest.mark.parametrize(
     ("decision", "reason", "entry", "level"),
     [

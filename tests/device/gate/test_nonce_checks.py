@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from earmark.gate import (
+    Decision,
     Evidence,
     Finding,
     GateSettings,
@@ -43,7 +44,8 @@ CURRENT = Report(
     gaps=(),
     covered=(0.6, 3.2),
 )
-NOTHING_STALE = StaleReport(searched=20, chance=0.4, found=False, score=3.1)
+NOTHING_STALE = StaleReport(searched=20, chance=0.4, found=False, score=0.4, self_noise_db=0.26)
+UNDETERMINED = dataclasses.replace(NOTHING_STALE, undetermined=True, self_noise_db=7.34)
 STALE = StaleReport(
     searched=20,
     chance=1e-18,
@@ -82,13 +84,13 @@ def changed(**how: Any) -> Report:
 
 NONCE_CASES: dict[str, tuple[Report, Reason]] = {
     "all right": (CURRENT, Reason.FRESH),
-    "as many errors as allowed": (changed(bit_errors=3), Reason.FRESH),
-    "one more": (changed(bit_errors=4), Reason.NONCE_DAMAGED),
+    "as many errors as allowed": (changed(bit_errors=4), Reason.FRESH),
+    "one more": (changed(bit_errors=5), Reason.NONCE_DAMAGED),
     "absent": (changed(present=False), Reason.NONCE_ABSENT),
     "absent and wrong": (changed(present=False, bit_errors=16), Reason.NONCE_ABSENT),
     "a bit is missing": (changed(bits_received=31, bit_errors=1), Reason.NONCE_INCOMPLETE),
     "half is missing": (changed(bits_received=16, bit_errors=16), Reason.NONCE_INCOMPLETE),
-    "missing and wrong": (changed(bits_received=16, bit_errors=20), Reason.NONCE_DAMAGED),
+    "missing and wrong": (changed(bits_received=16, bit_errors=21), Reason.NONCE_DAMAGED),
     "begins late": (changed(covered=(1.69, 3.2)), Reason.FRESH),
     "begins too late": (changed(covered=(1.71, 3.2)), Reason.NONCE_INCOMPLETE),
     "ends too early": (changed(covered=(0.4, 1.2)), Reason.NONCE_INCOMPLETE),
@@ -151,7 +153,7 @@ def test_nothing_of_before_is_fresh() -> None:
     found = stale_finding(evidence())
     assert (found.outcome, found.reason) == (Outcome.PASSED, Reason.FRESH)
     assert found.score == pytest.approx(-math.log10(0.4))
-    assert found.detail == {"searched": 20, "deviations": 3.1}
+    assert found.detail == {"searched": 20, "self_noise_db": 0.3}
 
 
 def test_an_empty_ledger_is_fresh() -> None:
@@ -166,7 +168,7 @@ def test_a_replay_says_when_and_where_it_was_recorded() -> None:
     assert found.score == pytest.approx(18.0)
     assert found.detail == {
         "searched": 20,
-        "deviations": 14.0,
+        "self_noise_db": 0.0,
         "recorded_utc": "2023-11-14T22:13:20Z",
         "recorded_session": "0f" * 16,
         "recorded_device": "hall",
@@ -178,7 +180,7 @@ def test_a_replay_says_when_and_where_it_was_recorded() -> None:
     ("current", "reason"),
     [
         (CURRENT, Reason.REPLAY),
-        (changed(bit_errors=4), Reason.INTERFERENCE),
+        (changed(bit_errors=5), Reason.INTERFERENCE),
         (changed(present=False, bit_errors=16), Reason.REPLAY),
         (changed(bits_received=16, bit_errors=16), Reason.REPLAY),
         (None, Reason.REPLAY),
@@ -189,6 +191,44 @@ def test_it_is_interference_when_the_current_nonce_is_damaged(
 ) -> None:
     found = stale_finding(evidence(current, STALE))
     assert (found.outcome, found.reason) == (Outcome.FAILED, reason)
+
+
+def test_where_too_much_of_the_current_nonce_is_left_it_is_undetermined() -> None:
+    found = stale_finding(evidence(stale=UNDETERMINED))
+    assert (found.outcome, found.reason) == (Outcome.UNDETERMINED, Reason.STALE_UNDETERMINED)
+    assert found.score == pytest.approx(-math.log10(0.4))
+    assert found.detail == {"searched": 20, "self_noise_db": 7.3}
+
+
+def test_what_was_found_all_the_same_is_a_replay() -> None:
+    stale = dataclasses.replace(STALE, undetermined=True, self_noise_db=7.34)
+    found = stale_finding(evidence(stale=stale))
+    assert (found.outcome, found.reason) == (Outcome.FAILED, Reason.REPLAY)
+    assert found.detail["self_noise_db"] == 7.3
+
+
+def test_a_replay_that_the_ledger_cannot_name_is_one_all_the_same() -> None:
+    found = stale_finding(evidence(stale=StaleReport(2, 1e-12, True, 12.0)))
+    assert (found.outcome, found.reason) == (Outcome.FAILED, Reason.REPLAY)
+    assert "recorded_utc" not in found.detail
+    assert found.detail["recorded_session"] is None
+    json.dumps(found.detail, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({}, Reason.STALE_UNDETERMINED),
+        ({"nonce": changed(bit_errors=9)}, Reason.NONCE_DAMAGED),
+        ({"nonce": changed(present=False)}, Reason.NONCE_ABSENT),
+    ],
+)
+def test_what_is_undetermined_is_asked_for_again(other: dict[str, Any], reason: Reason) -> None:
+    """Never allowed; and where the nonce itself is at fault, that is the reason told."""
+    verdict = judge(
+        run_checks(CHECKS, Evidence(**(LIVE | {"stale": UNDETERMINED} | other))), GateSettings()
+    )
+    assert (verdict.decision, verdict.reason) == (Decision.RETRY, reason)
 
 
 def test_without_a_search_it_is_a_fault() -> None:
@@ -237,6 +277,7 @@ CAUSES: dict[Reason, dict[str, Any]] = {
     Reason.NONCE_DAMAGED: LIVE | {"nonce": changed(bit_errors=9)},
     Reason.NONCE_INCOMPLETE: LIVE | {"nonce": changed(bits_received=20, bit_errors=12)},
     Reason.REPLAY: LIVE | {"stale": STALE},
+    Reason.STALE_UNDETERMINED: LIVE | {"stale": UNDETERMINED},
     Reason.INTERFERENCE: LIVE | {"stale": STALE, "nonce": changed(bit_errors=9)},
     Reason.FAULT: LIVE | {"nonce": None},
 }

@@ -166,6 +166,7 @@ class TestAnnouncement:
     def test_what_a_nonce_was_spoilt_by_is_not_told(self) -> None:
         assert self.of(Reason.NONCE_DAMAGED) is self.of(Reason.REPLAY)
         assert self.of(Reason.NONCE_INCOMPLETE) is self.of(Reason.REPLAY)
+        assert self.of(Reason.STALE_UNDETERMINED) is self.of(Reason.REPLAY)
 
     @pytest.mark.parametrize("attack", sorted(ATTACKS, key=str))
     @pytest.mark.parametrize("other", [r for r in Reason if r not in ATTACKS])

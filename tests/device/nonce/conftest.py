@@ -9,22 +9,36 @@ import pytest
 import soxr
 from scipy.signal import hilbert
 
-from earmark.nonce import Bfsk, Nonce, NoncePlayer, NonceSettings, entropy_bytes
+from earmark.nonce import (
+    Bank,
+    Bfsk,
+    BfskCarrier,
+    BfskSettings,
+    Carrier,
+    FixedKeys,
+    Nonce,
+    NoncePlayer,
+    NonceSettings,
+    SpreadCarrier,
+    entropy_bytes,
+)
 from earmark.signal import RATE_HZ, Signal
 
 PLAYED_RMS = 0.1
 DELAY_S = 0.137
 
 
+NOW = 1_800_000_000.0
+"""A wall-clock time in 2027, s since 1970."""
+
+
 @pytest.fixture(scope="session")
 def settings() -> NonceSettings:
     """Those of the paper's figures, whatever the defaults are: the limits were measured on them."""
     return NonceSettings(
+        waveform="bfsk",
         payload_bits=32,
-        bit_rate_hz=20.0,
-        band_low_hz=4000.0,
-        band_high_hz=5000.0,
-        channels=8,
+        bfsk=BfskSettings(bit_rate_hz=20.0, band_low_hz=4000.0, band_high_hz=5000.0, channels=8),
         stale_false_alarm=1e-4,
     )
 
@@ -43,18 +57,53 @@ def nonce_of() -> Callable[..., Nonce]:
 
 
 @pytest.fixture(scope="session")
-def played(wave: Bfsk) -> Callable[..., Signal]:
+def bank() -> Bank:
+    """The codes of one epoch of one household."""
+    key = FixedKeys(bytes(range(32))).current(NOW)
+    return Bank.of(key, 500.0, 7000.0)
+
+
+@pytest.fixture(scope="session")
+def in_tones(wave: Bfsk) -> Callable[..., BfskCarrier]:
+    """A nonce in tones, of any waveform that the settings allow."""
+
+    def make(nonce: Nonce, form: Bfsk = wave) -> BfskCarrier:
+        shape = BfskSettings(
+            bit_rate_hz=form.bit_rate_hz,
+            band_low_hz=form.low_hz,
+            band_high_hz=form.high_hz,
+            channels=form.channels,
+            ramp_s=form.ramp_s,
+        )
+        return BfskCarrier(
+            nonce, NonceSettings(waveform="bfsk", payload_bits=nonce.bits, bfsk=shape)
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def in_codes(bank: Bank) -> Callable[..., SpreadCarrier]:
+    """A nonce in codes."""
+
+    def make(seed: int, of: Bank = bank) -> SpreadCarrier:
+        return SpreadCarrier(np.random.default_rng(seed).bytes(4), of, NonceSettings())
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def played() -> Callable[..., Signal]:
     """What the player hands out, to its last sample."""
 
-    def play(nonce: Nonce, slots: int, form: Bfsk = wave) -> Signal:
-        player = NoncePlayer(nonce, form, PLAYED_RMS)
-        blocks = []
+    def play(carrier: Carrier, slots: int) -> Signal:
+        player = NoncePlayer(carrier, PLAYED_RMS)
         while not player.done:
             if player.slots >= slots:
                 player.stop()
-            blocks.append(player.block())
+            player.block()
         assert player.slots == slots
-        return np.concatenate(blocks)
+        return player.played
 
     return play
 

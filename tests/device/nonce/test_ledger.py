@@ -24,6 +24,8 @@ import pytest
 from pydantic import ValidationError
 
 from earmark.errors import LedgerError
+from earmark.nonce import ledger as ledger_module
+from earmark.nonce.bfsk import Bfsk
 from earmark.nonce.ledger import (
     APPLICATION_ID,
     DAY_S,
@@ -35,7 +37,6 @@ from earmark.nonce.ledger import (
 )
 from earmark.nonce.ledger_settings import LedgerSettings
 from earmark.nonce.settings import NonceSettings
-from earmark.nonce.waveform import Bfsk
 
 NOW = 1_800_000_000.0
 """A wall-clock time in 2027, s since the epoch."""
@@ -43,6 +44,18 @@ NOW = 1_800_000_000.0
 SETTINGS = LedgerSettings()
 HEADER = b'{"earmark_ledger":1}\n'
 WAVEFORM = Bfsk.from_settings(NonceSettings()).to_json()
+
+
+def codes(secret: str = "0a1b2c3d", epoch: int = 113, **changes: object) -> str:
+    """The waveform of a nonce in codes."""
+    values = {
+        "kind": "spread",
+        "secret": secret,
+        "epoch": epoch,
+        "low_hz": 500.0,
+        "high_hz": 7000.0,
+    }
+    return json.dumps(values | changes)
 
 
 def issued(at: float = NOW, **changes: object) -> Issue:
@@ -119,6 +132,42 @@ def test_finished_session_has_its_slots(ledger: Ledger) -> None:
     ledger.record(issue)
     ledger.finish(issue.session, 41)
     assert [entry.slots for entry in ledger.recent(1)] == [41]
+
+
+def test_tones_and_the_codes_of_each_bank_are_kept_apart(ledger: Ledger) -> None:
+    kinds = [WAVEFORM, codes(), codes(epoch=114), codes(secret="ffffffff"), codes()]
+    issues = [issued(NOW + i, waveform=kind) for i, kind in enumerate(kinds * 2)]
+    record_all(ledger, issues)
+    assert ledger.tones(10) == [issues[5], issues[0]]
+    assert ledger.tones(1) == [issues[5]]
+    assert ledger.tones(0) == []
+    assert ledger.coded("0a1b2c3d", 113) == [issues[i] for i in (9, 6, 4, 1)]
+    assert ledger.coded("0a1b2c3d", 113, limit=2) == [issues[9], issues[6]]
+    assert ledger.coded("0a1b2c3d", 114) == [issues[7], issues[2]]
+    assert ledger.coded("ffffffff", 113) == [issues[8], issues[3]]
+    assert ledger.coded("ffffffff", 114) == []
+    assert ledger.recent(100) == issues[::-1]
+
+
+def test_an_entry_knows_its_bank() -> None:
+    assert issued().bank is None
+    assert issued(waveform="{}").bank is None  # of the first version
+    assert issued(waveform=codes()).bank == "0a1b2c3d:113"
+
+
+@pytest.mark.parametrize("hop_key", [b"", b"\x13" * 16])
+def test_an_entry_in_codes_can_be_recognised_by_its_bank_alone(hop_key: bytes) -> None:
+    issued(waveform=codes(), hop_key=hop_key).check()
+
+
+def test_one_bank_is_read_by_its_index(ledger: Ledger) -> None:
+    """20,000 entries of other banks must not be read for the one."""
+    for where in ("bank = 'a:1'", "bank IS NULL"):
+        plan = ledger._connection.execute(
+            f"EXPLAIN QUERY PLAN SELECT * FROM issue WHERE {where} "
+            "ORDER BY clock_s DESC, id DESC LIMIT 5"
+        ).fetchall()
+        assert [row[3] for row in plan] == ["SEARCH issue USING INDEX issue_by_bank (bank=?)"]
 
 
 def test_file_and_folder_are_closed_to_others(path: Path) -> None:
@@ -215,6 +264,118 @@ def test_order_is_that_of_arrival_whatever_the_clock_says(ledger: Ledger) -> Non
     for issue in issues:
         ledger.record(issue)
     assert ledger.recent(10) == issues[::-1]
+
+
+# Files of the first version
+
+VERSION_1 = """
+CREATE TABLE issue (
+    id INTEGER PRIMARY KEY,
+    session TEXT NOT NULL UNIQUE,
+    device TEXT NOT NULL,
+    place TEXT NOT NULL,
+    issued_at REAL NOT NULL,
+    payload BLOB NOT NULL,
+    hop_key BLOB NOT NULL,
+    waveform TEXT NOT NULL,
+    slots INTEGER,
+    own INTEGER NOT NULL,
+    clock_s REAL NOT NULL
+) STRICT;
+CREATE INDEX issue_by_age ON issue (own, clock_s, id);
+CREATE TABLE clock (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    clock_s REAL NOT NULL,
+    wall_s REAL
+) STRICT;
+INSERT INTO clock VALUES (1, 7200.0, 1799992800.0);
+PRAGMA journal_mode = WAL;
+"""
+"""As the first version made it: no banks, all entries in tones."""
+
+OLD_WAVEFORM = json.dumps(
+    {"bit_rate_hz": 20.0, "low_hz": 4000.0, "high_hz": 6000.0, "channels": 16, "ramp_s": 0.005}
+)
+"""It said no kind."""
+
+
+@pytest.fixture
+def version_1(path: Path) -> list[Issue]:
+    """A file with entries of its own and imported ones; youngest first."""
+    issues = [issued(NOW - 7200.0 * i, slots=i or None, waveform=OLD_WAVEFORM) for i in range(5)]
+    path.parent.mkdir()
+    with sqlite3.connect(path) as database:
+        database.executescript(VERSION_1)
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute("PRAGMA user_version = 1")
+        for i, issue in enumerate(issues):
+            values = (issue.session, issue.device, issue.place, issue.issued_at, issue.payload)
+            database.execute(
+                "INSERT INTO issue (session, device, place, issued_at, payload, hop_key, waveform,"
+                " slots, own, clock_s) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                (*values, issue.hop_key, issue.waveform, issue.slots, i % 2, 7200.0 - i),
+            )
+    database.close()
+    return issues
+
+
+def version(path: Path) -> int:
+    with sqlite3.connect(path) as database:
+        return int(database.execute("PRAGMA user_version").fetchone()[0])
+
+
+def test_a_file_of_the_first_version_is_brought_up_to_date(
+    path: Path, version_1: list[Issue]
+) -> None:
+    assert version(path) == 1
+    for _ in range(2):  # and once only
+        with Ledger.open(path, SETTINGS) as ledger:
+            assert ledger.recent(10) == version_1
+            assert ledger.tones(10) == version_1
+            assert ledger.coded("0a1b2c3d", 113) == []
+            for issue in ledger.tones(10):
+                issue.check()
+        assert version(path) == SCHEMA == 2
+    assert integrity(path) == "ok"
+
+
+def test_after_that_it_takes_both_kinds_and_keeps_its_clock_and_bounds(
+    path: Path, version_1: list[Issue]
+) -> None:
+    with Ledger.open(path, LedgerSettings(keep_count=10, keep_imported=3)) as ledger:
+        tones, coded = issued(NOW), issued(NOW + 1.0, waveform=codes())
+        record_all(ledger, [tones, coded])
+        assert ledger.coded("0a1b2c3d", 113) == [coded]
+        assert ledger.tones(10) == [tones, *version_1]
+        assert exported(ledger).read().count(b"\n") == 1 + 2 + 2  # the header and our own
+        assert ledger._connection.execute("SELECT clock_s FROM clock").fetchone() == (14401.0,)
+        assert ledger.prune(NOW + 2.0) == 0
+
+
+def test_a_file_whose_making_was_cut_short_is_completed(path: Path, version_1: list[Issue]) -> None:
+    """The tables come in one transaction, the banks and the version in the next."""
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 0")
+    with Ledger.open(path, SETTINGS) as ledger:
+        assert ledger.tones(10) == version_1
+    assert version(path) == SCHEMA
+
+
+def test_an_update_that_fails_leaves_the_file_as_it_was(path: Path, version_1: list[Issue]) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LedgerError, match="another process holds the file"):
+        Ledger.open(path, LedgerSettings(busy_timeout_s=0.0))
+    other.execute("ROLLBACK")
+    other.close()
+    assert version(path) == 1
+    with Ledger.open(path, SETTINGS) as ledger:
+        assert ledger.recent(10) == version_1
+
+
+def test_an_export_of_the_first_version_can_be_imported(ledger: Ledger) -> None:
+    assert ledger.import_(io.BytesIO(HEADER + row(waveform=OLD_WAVEFORM))) == 1
+    assert len(ledger.tones(10)) == 1
 
 
 # Power cuts
@@ -541,7 +702,14 @@ def test_bad_issue_is_refused_by_field(changes: dict[str, object]) -> None:
 
 
 def test_bad_settings_are_refused() -> None:
-    for values in ({"keep_days": 0}, {"keep_count": 0}, {"keep_imported": -1}, {"days": 3}):
+    for values in (
+        {"keep_days": 0},
+        {"keep_count": 0},
+        {"keep_count": 200_001},
+        {"keep_imported": -1},
+        {"keep_imported": MAX_IMPORT_ROWS + 1},
+        {"days": 3},
+    ):
         with pytest.raises(ValidationError):
             LedgerSettings.model_validate(values)
 
@@ -568,6 +736,30 @@ def test_export_goes_round(tmp_path: Path, ledger: Ledger) -> None:
         assert bedroom.import_(exported(ledger)) == 0
         assert bedroom.recent(1)[0].slots == 17
         assert exported(bedroom).read() == HEADER
+
+
+def test_entries_in_codes_go_round(tmp_path: Path, ledger: Ledger) -> None:
+    """The devices of a household share their secret, so each knows the other's banks."""
+    issues = [issued(NOW + i, waveform=kind) for i, kind in enumerate((codes(), WAVEFORM))]
+    record_all(ledger, issues)
+    with Ledger.open(tmp_path / "bedroom.sqlite", SETTINGS) as bedroom:
+        assert bedroom.import_(exported(ledger)) == 2
+        assert bedroom.coded("0a1b2c3d", 113) == [issues[0]]
+        assert bedroom.tones(9) == [issues[1]]
+
+
+def test_an_export_is_never_longer_than_an_import_may_be(
+    tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger keeps up to 200,000 entries of its own, and 10,000 of others."""
+    assert LedgerSettings(keep_imported=MAX_IMPORT_ROWS).keep_imported == MAX_IMPORT_ROWS
+    monkeypatch.setattr(ledger_module, "MAX_IMPORT_ROWS", 4)
+    issues = [issued(NOW + i) for i in range(7)]
+    record_all(ledger, issues)
+    assert ledger.export(io.BytesIO()) == 4
+    with Ledger.open(tmp_path / "bedroom.sqlite", SETTINGS) as bedroom:
+        assert bedroom.import_(exported(ledger)) == 4
+        assert bedroom.recent(10) == issues[:2:-1]
 
 
 def test_longest_entry_goes_round(tmp_path: Path, ledger: Ledger) -> None:
@@ -668,7 +860,16 @@ def test_import_may_be_as_long_as_its_bound(path: Path) -> None:
         (HEADER + row(hop_key=None), "line 2: hop_key"),
         (HEADER + row(waveform={}), "line 2: waveform"),
         (HEADER + row(waveform="{}"), "line 2: not a BFSK waveform"),
-        (HEADER + row(waveform='{"kind": "spread"}'), "line 2: not a BFSK waveform"),
+        (HEADER + row(waveform='{"kind": "chirp"}'), "line 2: not a BFSK waveform"),
+        (HEADER + row(waveform='{"kind": "spread"}'), "line 2: secret: Field required"),
+        (HEADER + row(waveform=codes(secret="0A1B2C3D")), "line 2: secret"),
+        (HEADER + row(waveform=codes(secret="0a1b2c3d4")), "line 2: secret"),
+        (HEADER + row(waveform=codes(epoch=-1)), "line 2: epoch"),
+        (HEADER + row(waveform=codes(epoch="113")), "line 2: epoch"),
+        (HEADER + row(waveform=codes(epoch=True)), "line 2: epoch"),
+        (HEADER + row(waveform=codes(low_hz=float("nan"))), "line 2: low_hz"),
+        (HEADER + row(waveform=codes(high_hz=9000.0)), "line 2: high_hz"),
+        (HEADER + row(waveform=codes(key="00")), "line 2: key"),
         (HEADER + row(hop_key="00"), "line 2: a hop key has 16 bytes"),
         (HEADER + row(slots=True), "line 2: slots"),
         (HEADER + row(slots=10**30), "line 2: slots"),

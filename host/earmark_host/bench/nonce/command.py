@@ -1,0 +1,103 @@
+"""The command ``earmark-host bench nonce``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from earmark.config import Config
+from earmark.errors import ConfigError, EarmarkError
+from earmark.nonce import NonceSettings
+from earmark_host.bench.nonce.plots import draw
+from earmark_host.bench.nonce.run import Part, run
+from earmark_host.bench.report import check_writable
+from earmark_host.bench.work import usual_workers
+
+PIPE_WIDTH = 140
+"""Width of the tables where there is no terminal, characters."""
+
+
+def bench_nonce(
+    data: Path,
+    json: Path,
+    seed: int,
+    quick: bool,
+    workers: int | None,
+    only: Sequence[str],
+    nonce_level_dbspl_1m: float | None,
+    waveform: Literal["spread", "bfsk"] | None,
+    plots: Path | None,
+) -> None:
+    """Run the bench, print what it found, write it to `json` and draw it into `plots`.
+
+    Raises
+    ------
+    EarmarkError
+        The corpus lacks something, a file cannot be written, or a part cannot work.
+    """
+    check_writable(json)
+    if plots is not None:
+        _check_plots(plots)
+    try:
+        report = run(
+            data,
+            [Part(name) for name in only] or list(Part),
+            quick=quick,
+            seed=seed,
+            config=_config(nonce_level_dbspl_1m, waveform),
+            workers=workers or usual_workers(),
+            console=Console(stderr=True),
+        )
+    except KeyboardInterrupt:
+        typer.echo("earmark-host: interrupted, nothing was written", err=True)
+        raise typer.Exit(130) from None
+    report.write(json)
+    # Into a file or a pipe as wide as the tables are.
+    report.show(Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH))
+    if plots is not None:
+        for path in draw(report.to_json(), plots):
+            typer.echo(f"drawn: {path}")
+
+
+def _check_plots(folder: Path) -> None:
+    """Find out before the work that the plots can be drawn and have a place.
+
+    Raises
+    ------
+    EarmarkError
+        matplotlib is missing, or the folder can be neither made nor written.
+    """
+    if find_spec("matplotlib") is None:
+        raise EarmarkError(
+            "plots need matplotlib, which is missing", "install Earmark with its extra 'host'"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EarmarkError(
+            f"{folder} cannot be made ({error.strerror})", "give another folder with --plots"
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise EarmarkError(f"{folder} cannot be written", "give another folder with --plots")
+
+
+def _config(level_dbspl_1m: float | None, waveform: Literal["spread", "bfsk"] | None) -> Config:
+    given = {"level_dbspl_1m": level_dbspl_1m, "waveform": waveform}
+    try:
+        nonce = NonceSettings.model_validate(
+            {name: value for name, value in given.items() if value is not None}
+        )
+    except ValidationError as error:
+        raise ConfigError(
+            f"--nonce-level {level_dbspl_1m:g}: {error.errors()[0]['msg']}",
+            "give dB SPL at 1 m within the range of nonce.level_dbspl_1m",
+        ) from error
+    return Config(nonce=nonce)

@@ -1,0 +1,278 @@
+"""``earmark-host bench nonce``: its parts, one after the other, into one report.
+
+A part is a module of this folder with a ``Plan`` (instances ``FULL`` and ``QUICK``),
+``pieces(plan)``, ``hold(setup, piece)`` and ``figures(results, plan, seed)``; the last may be in
+``<part>_figures``. Parts are imported when they are run: each has needs of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from enum import Enum
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from rich.console import Console
+
+from earmark.config import Config
+from earmark_host.bench import stage
+from earmark_host.bench.corpus import Corpus
+from earmark_host.bench.nonce import remembered, take
+from earmark_host.bench.nonce.setup import LONGEST_S, SENTENCE_S, Setup
+from earmark_host.bench.report import Metric, Report, Row
+from earmark_host.bench.room_pool import LONG_M, Order, Room, compute
+from earmark_host.bench.stage import Environment, Hardware
+from earmark_host.bench.trials import ATTACK_DBSPL_1M, JAM_DBSPL_1M, TRIM_S
+from earmark_host.bench.work import Workers
+
+_HERE = "earmark_host.bench.nonce"
+
+
+class Part(Enum):
+    """What can be measured, in the order of the report."""
+
+    SESSIONS = "sessions"
+    """False rejects, sessions without their nonce, replays."""
+    PEERS = "peers"
+    """Success of the waveforms and of others' against the level."""
+    REMOVAL = "removal"
+    """Attacks that take the old nonce out of a recording."""
+    QUALITY = "quality"
+    """What is left of the nonce in what is forwarded."""
+    CPU = "cpu"
+    """CPU time of a verdict. Alone on the machine, so after everything else."""
+
+    @property
+    def trials(self) -> ModuleType:
+        """The module with its plan and its pieces."""
+        return import_module(f"{_HERE}.{self.value}")
+
+    @property
+    def figures(self) -> ModuleType:
+        """The module that counts."""
+        own = f"{_HERE}.{self.value}_figures"
+        return self.trials if find_spec(own) is None else import_module(own)
+
+
+ROOMS = {False: 24, True: 4}
+"""Random rooms to choose from: in full, and in a quick run. Every second is long enough for 4 m."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A part that was run.
+
+    Parameters
+    ----------
+    plan : its plan.
+    kinds, cpu_s : of each piece: what it is, and the CPU time that it took in its process, s.
+    took_s : the whole part by the wall clock, s.
+    """
+
+    part: Part
+    plan: object
+    kinds: Sequence[str]
+    cpu_s: Sequence[float]
+    metrics: Sequence[Metric]
+    tables: dict[str, list[Row]]
+    took_s: float
+
+
+def run(
+    folder: Path,
+    parts: Sequence[Part],
+    *,
+    quick: bool,
+    seed: int,
+    config: Config,
+    workers: int,
+    console: Console,
+) -> Report:
+    """Run these parts.
+
+    Parameters
+    ----------
+    folder : of the corpus.
+    parts : which; in whatever order they are given, they run in that of :class:`Part`.
+    quick : few sessions.
+    seed : of everything random: the same seed gives the same figures, CPU times apart.
+    config : settings of the device; its paths are not used.
+    workers : processes, at least 1.
+    console : for the progress.
+
+    Raises
+    ------
+    EarmarkError
+        The corpus lacks something, or a part cannot work.
+    """
+    began = time.monotonic()
+    chosen = [part for part in Part if part in parts]
+    corpus = Corpus.open(folder)
+    corpus.require("noise", *(need for part in chosen for need in needs(part)))
+    with tempfile.TemporaryDirectory(prefix="earmark-bench-") as scratch:
+        with Workers(workers, console) as pool:
+            orders = [Order(Path(scratch), seed, index) for index in range(ROOMS[quick])]
+            rooms = pool.run("rooms", compute, orders)
+            setup = Setup(folder.resolve(), tuple(rooms), seed, config)
+            held = [_run(pool, setup, part, quick) for part in chosen if part is not Part.CPU]
+        if Part.CPU in chosen:
+            # A fresh process with one thread, now that the others have ended.
+            with Workers(1, console) as pool:
+                held.append(_run(pool, setup, Part.CPU, quick))
+    return Report(
+        bench="nonce",
+        seed=seed,
+        data={
+            "folder": corpus.folder.resolve().name,
+            "manifest_sha256": corpus.manifest_sha256,
+            "clips": corpus.counts(),
+            "people": len(corpus.people),
+        },
+        conditions=_conditions(held, quick, config, rooms, workers, time.monotonic() - began),
+        metrics=[metric for each in held for metric in each.metrics],
+        tables=_tables(held),
+    )
+
+
+def needs(part: Part) -> tuple[str, ...]:
+    """Roles of the corpus without which a part cannot be run."""
+    return tuple(getattr(part.trials, "NEEDS", ()))
+
+
+def _run(pool: Workers, setup: Setup, part: Part, quick: bool) -> Held:
+    began = time.monotonic()
+    plan = part.trials.QUICK if quick else part.trials.FULL
+    pieces = part.trials.pieces(plan)
+    done = pool.run(part.value, partial(_hold, part, setup), pieces)
+    metrics, tables = part.figures.figures([result for result, _ in done], plan, setup.seed)
+    return Held(
+        part=part,
+        plan=plan,
+        kinds=[type(piece).__name__ for piece in pieces],
+        cpu_s=[cpu_s for _, cpu_s in done],
+        metrics=metrics,
+        tables=tables,
+        took_s=time.monotonic() - began,
+    )
+
+
+def _hold(part: Part, setup: Setup, piece: object) -> tuple[Any, float]:
+    """One piece, and the CPU time that it took, s. In a worker."""
+    began = time.process_time()
+    result = part.trials.hold(setup, piece)
+    return result, time.process_time() - began
+
+
+def _tables(held: Sequence[Held]) -> dict[str, list[Row]]:
+    tables: dict[str, list[Row]] = {}
+    for each in held:
+        if twice := tables.keys() & each.tables.keys():
+            raise ValueError(f"two parts have a table {', '.join(sorted(twice))}")
+        tables |= each.tables
+    tables["cost_cpu"] = [row for each in held for row in _cost(each)]
+    return tables
+
+
+def _cost(held: Held) -> list[Row]:
+    """What the bench itself cost, by the kinds of its pieces."""
+    by_kind: dict[str, list[float]] = {}
+    for kind, cpu_s in zip(held.kinds, held.cpu_s, strict=True):
+        by_kind.setdefault(kind, []).append(cpu_s)
+    return [
+        {
+            "part": held.part.value,
+            "kind": kind,
+            "pieces": len(some),
+            "cpu_s_each": sum(some) / len(some),
+            "cpu_s": sum(some),
+        }
+        for kind, some in by_kind.items()
+    ]
+
+
+# -- what the figures hold under ------------------------------------------------------------
+
+
+def _conditions(
+    held: Sequence[Held],
+    quick: bool,
+    config: Config,
+    rooms: Sequence[Room],
+    workers: int,
+    took_s: float,
+) -> dict[str, Any]:
+    nonce = config.nonce
+    shape = nonce.spread if nonce.waveform == "spread" else nonce.bfsk
+    return {
+        "plan": "quick" if quick else "full",
+        "parts": {each.part.value: plain(each.plan) for each in held},
+        "checks": list(remembered.REQUIRED.required),
+        "nonce": {
+            "waveform": nonce.waveform,
+            "level_dbspl_1m": nonce.level_dbspl_1m,
+            "payload_bits": nonce.payload_bits,
+            **shape.model_dump(),
+        },
+        "speech_dbspl_1m": {each.value: each.speech_dbspl_1m for each in Environment},
+        "lombard": f"{stage.LOMBARD_DB_PER_DB:g} dB per dB of noise above "
+        f"{stage.LOMBARD_FROM_DBSPL:g} dB SPL (Lane and Tranel 1971)",
+        "noise_dbspl_at_microphone": {each.value: each.noise_dbspl for each in Environment},
+        "noise": {
+            "quiet": "pink, diffuse; it is below the other two as well",
+            "kitchen": "clips of the role noise, looped, diffuse; rms over the clip",
+            "tv": "other people and music from the television's position; rms over the programme",
+        },
+        "commands": f"at most {LONGEST_S:g} s; a sentence is a clip of the role speech of at "
+        f"least {SENTENCE_S:g} s, a word one of the role command; they begin "
+        f"{take.REACTION_S[0]:g} to {take.REACTION_S[1]:g} s after the wake word, where they begin "
+        "and end is known to the device; a session lasts until its whole nonce was heard",
+        "rooms": {
+            "count": len(rooms),
+            "size_m": "3 x 2.5 x 2.4 to 8 x 6 x 3, every second one at least "
+            f"{LONG_M:g} m long; shoebox, computed",
+            "rt60_s": [round(room.rt60_s, 2) for room in rooms],
+        },
+        "hardware": {
+            "clocks": f"one, or two that differ by up to {Hardware.DRIFT_PPM:g} ppm (uniform), in "
+            "half of the sessions each",
+            "shift_hz": 0.0,
+            "latency_s": list(Hardware.LATENCY_S),
+            "thd_percent": stage.THD_PERCENT,
+        },
+        "earlier_nonces": f"{remembered.EARLIER} in the ledger beside those of the attack, over "
+        f"{remembered.SPREAD_OVER_S / 86_400.0:g} days of one epoch",
+        "without": "quiet and kitchen in turn, 0.5, 1 or 2 m; a jammed loudspeaker plays white "
+        f"noise or music of {JAM_DBSPL_1M[0]:g} to {JAM_DBSPL_1M[1]:g} dB SPL at 1 m",
+        "replay": "recorded at r1 (1 m from person and device), r2 (0.2 m from the mouth), r3 "
+        "(0.27 m from the device), person at 1 m, quiet; recorder's clock within "
+        f"+-{take.RECORDER_CLOCK_PPM:g} ppm; cut within {TRIM_S:g} s of the speech; played a day "
+        "later from 1 m by a small loudspeaker or a phone, the whole recording at "
+        f"{ATTACK_DBSPL_1M[0]:g} to {ATTACK_DBSPL_1M[1]:g} dB SPL at 1 m, beside a current nonce "
+        "as loud as the old one",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "workers": workers,
+        "took_s": round(took_s, 1),
+        "parts_took_s": {each.part.value: round(each.took_s, 1) for each in held},
+    }
+
+
+def plain(value: Any) -> Any:
+    """Make a plan JSON: dataclasses by field, enums by value, everything else as text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, dict):
+        return {str(plain(key)): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    return value if isinstance(value, (str, int, float, type(None))) else str(value)

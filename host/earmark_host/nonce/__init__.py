@@ -1,0 +1,1 @@
+"""The nonce, measured on a workstation: attacks on a recording, peers and theory."""
