@@ -6,6 +6,7 @@ over the whole recording, every frequency weighted by how little else sounds the
 says what every room says: the later, the weaker. Where loudspeaker and microphone have clocks
 of their own, what is left tells how far the estimate of the clock was off, and the path is
 found once more.
+Wideband codes are taken out a second time (:mod:`earmark.nonce.deepen`), 10 dB deeper.
 The endpointer cannot wait for the end: for it, :class:`LiveCanceller` finds the path from
 what was recorded so far, and again as the recording grows.
 """
@@ -22,6 +23,7 @@ from scipy import signal as sps
 from scipy.sparse.linalg import LinearOperator, cg
 
 from earmark.nonce.carrier import Carrier
+from earmark.nonce.deepen import deepen
 from earmark.nonce.player import NoncePlayer
 from earmark.nonce.report import Report
 from earmark.nonce.settings import NonceSettings
@@ -220,7 +222,13 @@ def clean(
     part = recording[start:]
     path, clock = _learn(part, played, report, played_at_s, carrier, settings, True)
     signal = recording.copy()
-    signal[start:] -= path.apply(as_heard(played, part.size, clock))
+    reference = as_heard(played, part.size, clock)
+    signal[start:] -= path.apply(reference)
+    if carrier.wideband:
+        late = np.zeros_like(reference)
+        lag = max(0, round((report.offset_s - played_at_s) * RATE_HZ))
+        late[lag:] = reference[: reference.size - lag]
+        signal[start:] = deepen(part, signal[start:], late, carrier.band_hz)
     fell_db = _fall_db(recording, signal, report.covered, carrier.band_hz)
     return Cleaned(signal, fell_db, clock.drift_ppm)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 from scipy import signal as sps
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import uniform_filter, uniform_filter1d
 
 from earmark.signal import Signal
 
@@ -27,6 +27,18 @@ cell would be divided by itself and leave nothing but phase."""
 
 FLOOR = 1e-2
 """Added to the power, relative to its median: digital silence is no perfect channel."""
+
+FAIRNESS = 1.5
+"""How far bands that are always quiet are held back: 0 lets the quietest rule, 1 gives all the
+same say, more favours those that are not. A filter that takes the nonce out of a band makes it
+quiet: with 0, taking out 4-6 kHz hid 9 of 14 old nonces (40 dB SPL, R1 and R2), with 1.5 it hid 2
+of 12, and the evidence of untouched ones falls by 4 %."""
+
+BANDS = 9
+"""Bins over which the usual power of a band is averaged: 280 Hz."""
+
+RARE = 1e-6
+"""Added to the usual power relative to its median: a band that the recorder cannot hear."""
 
 _WINDOW = np.sqrt(sps.get_window("hann", FRAME)).astype(np.float32)
 
@@ -44,6 +56,8 @@ def whitened(recording: Signal) -> Signal:
         scale = float(power.mean()) or 1.0
     # In units of the typical power, so that float32 holds it at any level.
     spectrum /= power / scale + FLOOR
+    usual = uniform_filter1d(_power(spectrum).mean(axis=0), BANDS, mode="nearest")
+    spectrum /= (usual / max(float(np.median(usual)), 1e-30) + RARE) ** (0.5 * FAIRNESS)
     back = fft.irfft(spectrum, FRAME, axis=1) * _WINDOW
     out = np.zeros((count + 1, HOP), np.float32)
     out[:-1] += back[:, :HOP]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import signal as sps
 
-from earmark.nonce.spread.whitening import FRAME, HOP, whitened
+from earmark.nonce.spread.whitening import FAIRNESS, FRAME, HOP, whitened
 from earmark.signal import RATE_HZ, Signal
 
 RecordingOf = Callable[..., Signal]
@@ -34,8 +34,8 @@ def test_white_noise_stays_much_as_it_is_and_where_it_is(recording_of: Recording
     assert np.corrcoef(whitened(x), x)[0, 1] > 0.9
 
 
-def test_the_spectrum_is_turned_upside_down(recording_of: RecordingOf) -> None:
-    """Divided by its power, not by its magnitude: what is strong then counts less."""
+def test_the_usual_spectrum_is_flattened(recording_of: RecordingOf) -> None:
+    """Divided by its power, and its usual spectrum bent back: no band that is quiet rules."""
     x = recording_of("coloured", 4 * RATE_HZ)
     hz, before = sps.welch(x, RATE_HZ, nperseg=512)
     after = sps.welch(whitened(x), RATE_HZ, nperseg=512)[1]
@@ -43,7 +43,7 @@ def test_the_spectrum_is_turned_upside_down(recording_of: RecordingOf) -> None:
         octave = (hz > low) & (hz < high)
         slope_before = np.polyfit(np.log(hz[octave]), np.log(before[octave]), 1)[0]
         slope_after = np.polyfit(np.log(hz[octave]), np.log(after[octave]), 1)[0]
-        assert slope_after == pytest.approx(-slope_before, abs=0.35)
+        assert slope_after == pytest.approx((FAIRNESS - 1.0) * slope_before, abs=0.35)
 
 
 def test_loud_moments_count_less(recording_of: RecordingOf) -> None:
@@ -58,7 +58,7 @@ def test_loud_moments_count_less(recording_of: RecordingOf) -> None:
 def test_a_tone_is_taken_back(recording_of: RecordingOf) -> None:
     tone = np.sin(2.0 * np.pi * 1000.0 * np.arange(2 * RATE_HZ) / RATE_HZ)
     x = (10.0 * tone + recording_of("white", tone.size)).astype(np.float32)
-    assert abs(np.corrcoef(whitened(x), tone)[0, 1]) < 0.1
+    assert abs(np.corrcoef(whitened(x), tone)[0, 1]) < 0.2
 
 
 @pytest.mark.parametrize("level", [1e-4, 1e3])
