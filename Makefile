@@ -3,8 +3,9 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-# make bench DATA=<corpus> [JSON=<report>] [SEED=<number>] [QUICK=1]
-JSON  ?= out/bench-session.json
+# make bench DATA=<corpus> [BENCH=nonce|session|wake] [JSON=<report>] [SEED=<number>] [QUICK=1]
+BENCH ?= session
+JSON  ?= out/bench-$(BENCH).json
 SEED  ?= 1
 
 .DEFAULT_GOAL := help
@@ -30,10 +31,10 @@ lint: $(STAMP) ## ruff, its formatter and mypy --strict
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict device host calibration
 
-bench: $(STAMP) ## sessions drawn from a corpus: DATA=<folder> JSON=<file> SEED=<n> QUICK=1
+bench: $(STAMP) ## measure on a corpus: DATA=<folder> BENCH=nonce|session|wake SEED=<n> QUICK=1
 	@test -n "$(DATA)" || { echo "bench: say where the corpus is: make bench DATA=<folder>" >&2; exit 2; }
 	@mkdir -p "$(dir $(JSON))"
-	@$(BIN)/earmark-host bench session --data "$(DATA)" --json "$(JSON)" --seed $(SEED) $(if $(QUICK),--quick)
+	@$(BIN)/earmark-host bench $(BENCH) --data "$(DATA)" --json "$(JSON)" --seed $(SEED) $(if $(QUICK),--quick)
 
 clean: ## remove .venv/, caches and what runs left behind
 	rm -rf $(VENV) build dist out earmark-demo .mypy_cache .pytest_cache .ruff_cache

@@ -72,6 +72,9 @@ FINE_SHIFTS_HZ = np.linspace(-2.0, 2.0, 5)
 FINE_SPEEDS = np.linspace(-0.0015, 0.0015, 7)
 """Speeds around one of the coarse grid, 0.05 % apart: a piece of 128 ms fits on the whole band."""
 
+NOTHING = -50.0
+"""Least log e-value that is handed on: what is left out has none."""
+
 SELF_S = 0.25
 """Echoes over which what is left of the current nonce is added up, s: a living room's."""
 
@@ -193,10 +196,9 @@ def _evidence(
     bank: Bank,
     current: Trace | None,
 ) -> tuple[NDArray[np.float32], float]:
-    """Log e-value of every code beginning at every place, (CODES, places), and the self energy.
+    """Log e-value of every code beginning at every place, (CODES, places), and what is left.
 
-    The self energy is how much of the current nonce is left, in squared standard deviations a
-    piece; 0 without one.
+    That is the share of the recording's energy that the current nonce still has; 0 without one.
     """
     size = inverse.size
     places = size // BIN
@@ -285,7 +287,7 @@ def _fit(
     every = np.concatenate(logs)
     log_e = float(np.logaddexp.reduce(every)) - float(np.log(every.size))
     first, last = _best_stretch(_any_code(padded[:, line]))
-    chosen = padded[:, line[first:last]]
+    chosen = np.maximum(padded[:, line[first:last]], np.float32(NOTHING))
     return log_e, int(min(line[first], places - 1)) * BIN, np.ascontiguousarray(chosen.T)
 
 

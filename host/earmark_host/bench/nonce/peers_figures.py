@@ -33,8 +33,17 @@ from earmark_host.bench.report import Metric, Row, share_columns
 from earmark_host.bench.statistics import CONFIDENCE
 from earmark_host.nonce import theory
 
-METRICS = {BLIND: "gain_over_ggwave_db", VERIFIED: "gain_over_ggwave_verified_db"}
-"""Metric of each receiver that is compared with ggwave."""
+SHIPPED, TUNED = "as shipped", "any mode"
+"""ggwave with the receiver that it ships with; and however well we could tune it (fixed length,
+lower threshold, every recording read four times), the better of both."""
+
+METRICS = {
+    (BLIND, SHIPPED): "gain_over_ggwave_db",
+    (BLIND, TUNED): "gain_over_ggwave_tuned_db",
+    (VERIFIED, SHIPPED): "gain_over_ggwave_verified_db",
+    (VERIFIED, TUNED): "gain_over_ggwave_tuned_verified_db",
+}
+"""Metric of each receiver of the codes over each ggwave."""
 
 GOAL = 0.99
 """Share of payloads at which waveforms are compared: that of AEOLUS's claims."""
@@ -64,7 +73,7 @@ Successes = NDArray[np.bool_]
 def figures(
     results: Sequence[Trial], plan: Plan, seed: int
 ) -> tuple[list[Metric], dict[str, list[Row]]]:
-    """The two metrics of :data:`METRICS`, and all tables.
+    """The metrics of :data:`METRICS`, and all tables.
 
     Parameters
     ----------
@@ -219,24 +228,23 @@ def logistic_level(levels: NDArray[np.float64], right: Successes, share: float) 
 def _gains(headline: Outcomes, rng: np.random.Generator) -> tuple[list[Metric], list[Row]]:
     """How much lower the codes reach each share of success than ggwave's best mode does.
 
-    The metrics are over the best of all its modes, tuned as it was; the table has those as they
-    are shipped as well.
+    Over the best of its modes: normal and fast as they are shipped, and tuned.
     """
     modes = [name for name in headline.by_receiver if name.startswith(GGWAVE)]
     shipped = [name for name in modes if name.endswith(AS_SHIPPED)]
     trials = [len(right) for _, right, _ in headline.by_receiver.values()]
     n = min(trials, default=0)
     drawn = rng.integers(0, n, (RESAMPLES, n)) if n else np.zeros((0, 0), np.int64)
-    groups = {"any mode": modes, "as shipped": shipped}
+    groups = {TUNED: modes, SHIPPED: shipped}
     gains = {
         (receiver, over, share): _gain(headline, receiver, some, share, drawn)
         for share in SHARES
         for over, some in groups.items()
-        for receiver in METRICS
+        for receiver in (BLIND, VERIFIED)
     }
     metrics = []
-    for receiver, name in METRICS.items():
-        found = gains[receiver, "any mode", GOAL]
+    for (receiver, over), name in METRICS.items():
+        found = gains[receiver, over, GOAL]
         interval = found["low_high_db"]
         ends = None if interval is None else (interval[0], interval[1])
         n_used = n if found["gain_db"] is not None else 0

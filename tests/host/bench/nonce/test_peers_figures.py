@@ -97,17 +97,21 @@ def test_the_gain_is_over_the_best_mode() -> None:
     metrics, tables = figures(held, PLAN, 1)
     values = {metric.name: metric for metric in metrics}
     # From 0 to 100 % within 6 dB: at 99 % each is 0.06 dB below the level tried.
-    assert values["gain_over_ggwave_db"].value == pytest.approx(12.0)
-    assert values["gain_over_ggwave_db"].ci95 == pytest.approx((12.0, 12.0))
-    assert values["gain_over_ggwave_db"].n == 20
-    assert values["gain_over_ggwave_verified_db"].value == pytest.approx(17.94)
+    assert values["gain_over_ggwave_tuned_db"].value == pytest.approx(12.0)
+    assert values["gain_over_ggwave_tuned_db"].ci95 == pytest.approx((12.0, 12.0))
+    assert values["gain_over_ggwave_tuned_db"].n == 20
+    assert values["gain_over_ggwave_tuned_verified_db"].value == pytest.approx(17.94)
     assert {row["ggwave_best"] for row in tables["peers_gain"]} == {"ggwave fast"}
+    assert values["gain_over_ggwave_db"].value is None  # nothing as it was shipped was tried
 
 
 def test_modes_as_shipped_are_compared_apart() -> None:
     held = trials({BLIND: -18.0, VERIFIED: -18.0, "ggwave": -12.0, "ggwave, as shipped": 0.0})
     metrics, tables = figures(held, PLAN, 1)
-    assert [metric.value for metric in metrics] == pytest.approx([6.0, 6.0])
+    values = {metric.name: metric.value for metric in metrics}
+    assert values["gain_over_ggwave_db"] == pytest.approx(18.0)
+    assert values["gain_over_ggwave_tuned_db"] == pytest.approx(6.0)
+    assert values["gain_over_ggwave_verified_db"] == pytest.approx(18.0)
     gains = {row["over"]: row["gain_db"] for row in tables["peers_gain"]}
     assert gains == pytest.approx({"any mode": 6.0, "as shipped": 18.0})
 
@@ -115,7 +119,7 @@ def test_modes_as_shipped_are_compared_apart() -> None:
 def test_a_goal_that_ggwave_never_reaches_is_said_to_be_so() -> None:
     held = trials({BLIND: -18.0, VERIFIED: -24.0, "ggwave normal": 60.0})
     metrics, tables = figures(held, PLAN, 1)
-    assert [(metric.value, metric.ci95, metric.n) for metric in metrics] == [(None, None, 0)] * 2
+    assert [(metric.value, metric.ci95, metric.n) for metric in metrics] == [(None, None, 0)] * 4
     assert {row["ggwave_best"] for row in tables["peers_gain"]} == {"none reaches it"}
     assert tables["peers_levels"][-1]["nsr_99_db"] is None
 
@@ -167,5 +171,5 @@ def test_all_of_it_is_json() -> None:
 
 def test_a_run_without_trials_has_no_gain() -> None:
     metrics, tables = figures([], PLAN, 1)
-    assert [metric.value for metric in metrics] == [None, None]
+    assert [metric.value for metric in metrics] == [None] * 4
     assert tables["peers_success"] == []
