@@ -152,7 +152,7 @@ def _cells(
     )
 
 
-FULL = Plan(_cells((100, FINE), (30, COARSE)))
+FULL = Plan(_cells((100, FINE), (15, COARSE)))
 """All figures, on two cores within 5 minutes."""
 
 QUICK = Plan(_cells((10, FEW), (2, FEW)))

@@ -95,8 +95,8 @@ class Plan:
     distances_m: tuple[float, ...] = (1.0, 3.0)
 
 
-FULL = Plan("full", sentences=220, words=200, louder=60)
-"""480 commands, 420 of them with their words counted."""
+FULL = Plan("full", sentences=200, words=80, louder=30)
+"""310 commands, 280 of them with their words counted."""
 
 QUICK = Plan("quick", sentences=4, words=4, louder=2)
 """10 commands."""

@@ -98,8 +98,8 @@ class Plan:
     in_use: tuple[int, ...]
 
 
-FULL = Plan("full", (("r1", 40), ("r2", 15)), 15, (1, 3, 10, 30), (3, 10, 30))
-"""55 victims, each with some 32 replays; 7 more for each of 15."""
+FULL = Plan("full", (("r1", 30), ("r2", 12)), 8, (1, 3, 10, 30), (3, 10, 30))
+"""42 victims, each with some 32 replays; 7 more for each of 8."""
 
 QUICK = Plan("quick", (("r1", 2),), 1, (1, 10), ())
 """2 victims, 66 replays."""
