@@ -125,7 +125,7 @@ PARTS = {
     "clean_ms": ("it is cancelled", SKY),
     "search_ms": ("older ones are searched for", GREEN),
 }
-"""Parts of a verdict in the table ``cpu_by_command``: label, colour."""
+"""Parts of a verdict in the table ``cpu_by_length``: label, colour."""
 
 FEW = 3
 """Up to so many lines have bands for their intervals; more would cover each other."""
@@ -190,7 +190,7 @@ def _plots(
         "levels": lambda: _levels(tables.get("peers_levels", ())),
         "stale": lambda: _stale(tables.get("stale_by_level", ())),
         "removal": lambda: _removal(tables.get("removal", ())),
-        "cpu": lambda: _cpu(tables.get("cpu_by_command", ()), tables.get("cpu_ggwave", ())),
+        "cpu": lambda: _cpu(tables.get("cpu_by_length", ()), tables.get("cpu_ggwave", ())),
         "waveforms": lambda: None if other is None else _waveforms(report, other),
     }
 

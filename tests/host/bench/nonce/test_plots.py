@@ -78,7 +78,7 @@ def report() -> Reported:
             for recorder in ("r1", "r2")
             for attack, hits, stoi in (("mp3_32", 10, 0.98), ("oracle_mask", 0, None))
         ],
-        "cpu_by_command": [
+        "cpu_by_length": [
             {
                 "command_s": seconds,
                 "verdict_ms": 40.0 * seconds,
@@ -114,7 +114,7 @@ def test_the_same_report_gives_the_same_files(report: Reported, tmp_path: Path) 
     assert [file.read_bytes() for file in first] == [file.read_bytes() for file in second]
 
 
-@pytest.mark.parametrize("table", ["stale_by_level", "removal", "cpu_by_command"])
+@pytest.mark.parametrize("table", ["stale_by_level", "removal", "cpu_by_length"])
 def test_what_was_not_measured_is_left_out(report: Reported, tmp_path: Path, table: str) -> None:
     empty = {name: [] for name in ("peers_levels", "peers_success", "cpu_ggwave")}
     report["tables"] = {**empty, table: report["tables"][table]}
@@ -144,7 +144,7 @@ def test_a_report_without_any_of_the_tables(tmp_path: Path) -> None:
         draw({"tables": {}}, tmp_path)
 
 
-@pytest.mark.parametrize("table", ["peers_success", "stale_by_level", "removal", "cpu_by_command"])
+@pytest.mark.parametrize("table", ["peers_success", "stale_by_level", "removal", "cpu_by_length"])
 @pytest.mark.parametrize("rows", [[{"something": 1}], [3], "text"])
 def test_a_table_of_another_kind(tmp_path: Path, table: str, rows: object) -> None:
     with pytest.raises(EarmarkError, match="not as expected"):
