@@ -443,7 +443,7 @@ def _removal(rows: Table) -> Figure | None:
     found.set_xlim(-3.0, 103.0)
     left.set_xlim(right=1.01)
     found.set_xlabel("replays still detected, %")
-    left.set_xlabel("STOI left to the attacker (1: the speech without nonce)")
+    left.set_xlabel("STOI left (1: as without nonce)")
     found.set_title("Detection after the attack")
     left.set_title("Speech after the attack")
     for axes in (found, left):
