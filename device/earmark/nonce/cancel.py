@@ -27,6 +27,7 @@ from earmark.nonce.deepen import deepen
 from earmark.nonce.player import NoncePlayer
 from earmark.nonce.report import Report
 from earmark.nonce.settings import NonceSettings
+from earmark.nonce.shift import shifted
 from earmark.signal import RATE_HZ, Signal
 
 PRIOR_DECAY_S = 0.06
@@ -220,9 +221,8 @@ def clean(
         return Cleaned(recording, 0.0)
     start = round(played_at_s * RATE_HZ)
     part = recording[start:]
-    path, clock = _learn(part, played, report, played_at_s, carrier, settings, True)
+    path, clock, reference = _learn(part, played, report, played_at_s, carrier, settings, True)
     signal = recording.copy()
-    reference = as_heard(played, part.size, clock)
     signal[start:] -= path.apply(reference)
     if carrier.wideband:
         late = np.zeros_like(reference)
@@ -241,8 +241,10 @@ def _learn(
     carrier: Carrier,
     settings: NonceSettings,
     refine: bool,
-) -> tuple[EchoPath, Clock]:
-    """The echo path into `part`, which begins with `played`, and the clock it was found with."""
+) -> tuple[EchoPath, Clock, Signal]:
+    """The echo path into `part`, which begins with `played`, the clock it was found with, and
+    what was played by that clock.
+    """
     delay_s = report.offset_s - played_at_s
     taps_s = settings.canceller_taps_s
     clock = Clock(report.drift_ppm, report.shift_hz)
@@ -251,7 +253,7 @@ def _learn(
     reference = as_heard(played, part.size, clock)
     path = estimate_path(part, reference, delay_s, taps_s, carrier.wideband)
     if settings.max_drift_ppm == 0.0 or not refine:  # 0: there is one clock, says the maker
-        return path, clock
+        return path, clock, reference
     for _ in range(REFINE):
         step = _clock_error(part, reference, path, clock)
         least_ppm = CLOCK_STEP_PPM if clock.drift_ppm else SAME_CLOCK_PPM
@@ -262,7 +264,7 @@ def _learn(
         path = estimate_path(part, reference, delay_s, taps_s, carrier.wideband)
         if abs(step.drift_ppm) < SMALL_STEP_PPM and not clock.shift_hz:
             break
-    return path, clock
+    return path, clock, reference
 
 
 @dataclass(frozen=True)
@@ -283,9 +285,7 @@ def as_heard(played: Signal, samples: int, clock: Clock) -> Signal:
     signal = played
     if clock.drift_ppm:
         signal = soxr.resample(played, RATE_HZ * (1.0 + clock.drift_ppm * 1e-6), RATE_HZ)
-    if clock.shift_hz:
-        turn = np.exp(2j * np.pi * clock.shift_hz * np.arange(signal.size) / RATE_HZ)
-        signal = (sps.hilbert(signal) * turn).real
+    signal = shifted(signal, clock.shift_hz)
     size = min(samples, signal.size)
     out[:size] = signal[:size]
     return out
@@ -370,7 +370,7 @@ class LiveCanceller:
 
     def _estimate(self, recorded: Signal) -> None:
         self._report = self._carrier.verify(recorded, 0.0, self._player.slots, quick=True)
-        self._path, self._clock = _learn(
+        self._path, self._clock, _ = _learn(
             recorded,
             self._player.played,
             self._report,
@@ -402,10 +402,7 @@ def stretch(played: Signal, start: int, samples: int, clock: Clock) -> Signal:
         out = np.einsum("ij,ij->i", padded[index], taps)
     else:
         out = padded[whole - low]
-    if clock.shift_hz:
-        turn = np.exp(2j * np.pi * clock.shift_hz * (start + np.arange(samples)) / RATE_HZ)
-        out = (sps.hilbert(out) * turn).real
-    return np.asarray(out, np.float32)
+    return np.asarray(shifted(out, clock.shift_hz, start), np.float32)
 
 
 def _sinc_table() -> NDArray[np.float32]:

@@ -218,7 +218,7 @@ def _is_own(find: Find, bank: Bank, playing: Playing, issues: Sequence[Issue]) -
     carrier = playing.carrier
     if not isinstance(carrier, SpreadCarrier):
         return False
-    if (carrier.bank.secret_id, carrier.bank.epoch) != (bank.secret_id, bank.epoch):
+    if carrier.bank.name != bank.name:
         return False
     alike = [issue for issue in issues if len(issue.payload) == len(carrier.payload)]
     found = name(

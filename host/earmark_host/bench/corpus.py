@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -146,6 +147,15 @@ class Corpus:
     def counts(self) -> dict[str, int]:
         """How many clips each role has."""
         return dict(Counter({role: len(clips) for role, clips in sorted(self._roles.items())}))
+
+    def described(self) -> dict[str, Any]:
+        """Which corpus it is, as a report says it: JSON values."""
+        return {
+            "folder": self.folder.resolve().name,
+            "manifest_sha256": self.manifest_sha256,
+            "clips": self.counts(),
+            "people": len(self.people),
+        }
 
     def person(self, rng: np.random.Generator) -> str:
         """Draw one of the people, all alike."""

@@ -153,7 +153,7 @@ def run(
     return Report(
         bench="session",
         seed=seed,
-        data=_data(corpus),
+        data=corpus.described(),
         conditions=_conditions(plan, config, rooms, workers, time.monotonic() - began),
         metrics=_metrics(plan, results, seed),
         tables=session_figures.tables(results),
@@ -189,15 +189,6 @@ def _metrics(plan: Plan, results: Sequence[Trial], seed: int) -> list[Metric]:
 
 
 # -- what the figures hold under ------------------------------------------------------------
-
-
-def _data(corpus: Corpus) -> dict[str, Any]:
-    return {
-        "folder": corpus.folder.resolve().name,
-        "manifest_sha256": corpus.manifest_sha256,
-        "clips": corpus.counts(),
-        "people": len(corpus.people),
-    }
 
 
 def _conditions(

@@ -19,6 +19,7 @@ from scipy.ndimage import maximum_filter1d
 
 from earmark.nonce.report import Report
 from earmark.nonce.settings import NonceSettings
+from earmark.nonce.shift import shifted
 from earmark.nonce.spread.bank import Bank, symbols_of
 from earmark.nonce.spread.correlate import inverse_norms
 from earmark.nonce.spread.shape import CHIPS, CODES, TAIL
@@ -102,18 +103,18 @@ def verify(
         shift_hz, place = _search_shift(white, bank, codes, first, place, settings)
     # A strong nonce is seen past a shift, in a side lobe. There the places are rough, and so is
     # what they say of the shift: once more from where that leads.
-    turned = _turned(white, -shift_hz) if shift_hz else white
+    turned = shifted(white, -shift_hz)
     for _ in range(SHIFT_ROUNDS):
         step_hz = _shift_hz(turned, bank, codes, place, settings.max_shift_hz)
         shift_hz += step_hz
         if not step_hz:
             break
-        turned = _turned(white, -shift_hz)
+        turned = shifted(white, -shift_hz)
         place = _synchronise(turned, bank, codes, first, settings)
     if not shift_hz or abs(shift_hz) > settings.max_shift_hz + SHIFT_STEP_HZ:
         return report
-    shifted = _report(turned, payload, bank, codes, first, place, shift_hz, settings)
-    return shifted if shifted.present or not report.present else report
+    moved = _report(turned, payload, bank, codes, first, place, shift_hz, settings)
+    return moved if moved.present or not report.present else report
 
 
 def _search_shift(
@@ -128,7 +129,7 @@ def _search_shift(
     shift_hz = 0.0
     side = int(settings.max_shift_hz / SHIFT_STEP_HZ)
     for step in range(-side, side + 1):
-        turned = _turned(white, -step * SHIFT_STEP_HZ)
+        turned = shifted(white, -step * SHIFT_STEP_HZ)
         place = _synchronise(turned, bank, codes, first, settings)
         if step and place.score > best.score:
             best, shift_hz = place, step * SHIFT_STEP_HZ
@@ -279,12 +280,6 @@ def _shift_hz(
     # A short nonce leaves its clock open by 100 ppm and more, which looks like a shift.
     least_hz = NO_SHIFT_HZ * max(1.0, SETTLED_SLOTS / np.count_nonzero(inside))
     return found if abs(found) > least_hz else 0.0
-
-
-def _turned(white: Signal, by_hz: float) -> Signal:
-    """`white` with all frequencies shifted."""
-    turn = np.exp(2j * np.pi * by_hz * np.arange(white.size) / RATE_HZ)
-    return np.asarray((sps.hilbert(white) * turn).real, np.float32)
 
 
 def _report(

@@ -28,8 +28,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 from scipy import fft
-from scipy import signal as sps
 
+from earmark.nonce.shift import shifted
 from earmark.nonce.spread.bank import BLOCK, STEP, Bank
 from earmark.nonce.spread.correlate import inverse_norms, spectra
 from earmark.nonce.spread.evidence import all_codes
@@ -181,11 +181,7 @@ def _undone(cleaned: Signal, bank: Bank, change: Change, max_drift_ppm: float) -
             for fine in FINE_SPEEDS
         ]
     else:
-        analytic = sps.hilbert(cleaned)
-        time = 2j * np.pi * np.arange(cleaned.size) / RATE_HZ
-        tries = [
-            (analytic * np.exp(-(change.shift_hz + fine) * time)).real for fine in FINE_SHIFTS_HZ
-        ]
+        tries = [shifted(cleaned, -(change.shift_hz + fine)) for fine in FINE_SHIFTS_HZ]
     finds = [search(each.astype(np.float32), [bank], None, max_drift_ppm, 0.0) for each in tries]
     return max(finds, key=lambda find: find.log10_evidence)
 

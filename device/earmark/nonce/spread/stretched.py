@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy import signal as sps
 
+from earmark.nonce.shift import shifted
 from earmark.nonce.spread.correlate import least_norm
 from earmark.nonce.spread.evidence import all_codes
 from earmark.nonce.spread.shape import CHIPS, CODES, PIECE, PIECES
@@ -120,8 +121,10 @@ class Stretched:
         shaped = sps.oaconvolve(cut, taps[None], axes=1)[:, LOW_DELAY:].astype(np.float32).T
         rate_hz = RATE_HZ / DECIMATION
         sounds = [
-            _shifted(
-                soxr.resample(shaped, RATE_HZ * (1.0 + change.speed), rate_hz).T, change.shift_hz
+            shifted(
+                soxr.resample(shaped, RATE_HZ * (1.0 + change.speed), rate_hz).T,
+                change.shift_hz,
+                rate_hz=rate_hz,
             )
             for change in changes
         ]
@@ -211,11 +214,3 @@ def _grid(most: float, step: float) -> list[float]:
     """Multiples of `step` up to `most` on both sides, without 0."""
     side = math.ceil(most / step)
     return [step * index for index in range(-side, side + 1) if index]
-
-
-def _shifted(sounds: NDArray[np.float32], shift_hz: float) -> NDArray[np.float32]:
-    """Sounds at 4 kHz with all frequencies shifted, shape (sounds, samples)."""
-    if shift_hz == 0.0:
-        return sounds
-    turn = np.exp(2j * np.pi * shift_hz * np.arange(sounds.shape[1]) * DECIMATION / RATE_HZ)
-    return np.asarray((sps.hilbert(sounds, axis=1) * turn).real, np.float32)

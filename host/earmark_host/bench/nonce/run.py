@@ -131,12 +131,7 @@ def run(
     return Report(
         bench="nonce",
         seed=seed,
-        data={
-            "folder": corpus.folder.resolve().name,
-            "manifest_sha256": corpus.manifest_sha256,
-            "clips": corpus.counts(),
-            "people": len(corpus.people),
-        },
+        data=corpus.described(),
         conditions=_conditions(held, quick, config, rooms, workers, time.monotonic() - began),
         metrics=[metric for each in held for metric in each.metrics],
         tables=_tables(held),
