@@ -33,6 +33,7 @@ LEVEL = {
     "daemon": 5,
     "demo": 6,
     "keys_command": 6,
+    "memory_command": 6,
     "cli": 7,
 }
 """A part imports only from lower levels. A new folder or module under earmark gets a level."""

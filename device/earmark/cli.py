@@ -12,7 +12,7 @@ from typing import IO, Annotated, cast
 
 import typer
 
-from earmark import __version__, keys_command
+from earmark import __version__, keys_command, memory_command
 from earmark.errors import EarmarkError
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ ledger_app = typer.Typer(
 )
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(keys_command.app, name="keys")
+app.add_typer(memory_command.app, name="memory")
 
 ConfigFile = Annotated[
     Path | None,
@@ -78,9 +79,7 @@ def run(config: ConfigFile = None) -> None:
 def demo(
     json: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="Write the results there: an array, an object a session."
-        ),
+        typer.Option(metavar="FILE", help="Write the results there: an array, an object a scene."),
     ] = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for pictures, forwarded commands, journal.")

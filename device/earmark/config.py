@@ -41,6 +41,7 @@ from earmark.errors import ConfigError
 from earmark.feedback.settings import FeedbackSettings
 from earmark.forward.settings import ForwardSettings
 from earmark.gate.settings import GateSettings
+from earmark.memory.settings import MemorySettings
 from earmark.nonce.keys_settings import KeysSettings
 from earmark.nonce.ledger_settings import LedgerSettings
 from earmark.nonce.settings import NonceSettings
@@ -107,6 +108,7 @@ class Config(BaseModel):
     nonce: NonceSettings = NonceSettings()
     ledger: LedgerSettings = LedgerSettings()
     keys: KeysSettings = KeysSettings()
+    memory: MemorySettings = MemorySettings()
     audio: AudioSettings = AudioSettings()
     wake: WakeSettings = WakeSettings()
     gate: GateSettings = GateSettings()

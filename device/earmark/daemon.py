@@ -1,8 +1,8 @@
 """The daemon: builds the parts from the configuration and keeps sessions running.
 
 Everything that touches the outside world is made here and passed in: the sound card, the
-clock, the random generator, the ledger's file, the forwarder. The loop and what is below it
-would run as well on a desk as in the simulated room, and do.
+clock, the random generator, the files of ledger and query memory, the forwarder. The loop and
+what is below it would run as well on a desk as in the simulated room, and do.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from earmark.config import Config
 from earmark.errors import AudioError, ConfigError, StreamBroken
 from earmark.feedback import Earcons, Feedback, FeedbackHub, Journal, LightPattern, Lights
 from earmark.forward import Forwarder, open_forwarder
-from earmark.gate import Check, NonceCheck, SignalCheck, StaleCheck
+from earmark.gate import Check, MemoryCheck, NonceCheck, SignalCheck, StaleCheck
 from earmark.judging import Judge, Judgement
 from earmark.loop import SILENCE, Identity, Parts, SessionLoop, SoundQueue
+from earmark.memory import QueryMemory
 from earmark.nonce import KeyRing, Keys, Ledger, Memory, Source
 from earmark.session import SessionMachine, State
 from earmark.wake import MicroEndpointer, PreRoll, WakeDetector, wake_detector
@@ -66,6 +67,7 @@ def build(
     executor: Executor,
     ledger: Ledger | None = None,
     keys: Keys | None = None,
+    memory: QueryMemory | None = None,
     forwarder: Forwarder | None = None,
     wake: WakeDetector | None = None,
     outlets: Sequence[Feedback] = (),
@@ -79,7 +81,7 @@ def build(
     ----------
     config : all settings.
     executor : does the heavy work; one worker, so that the ledger is written in order.
-    ledger, keys, forwarder, wake : opened from the configuration when None.
+    ledger, keys, memory, forwarder, wake : opened from the configuration when None.
     outlets : further ways of feedback.
     entropy, now : the generator of random bytes and the wall clock.
     observer : told every judgement.
@@ -100,6 +102,11 @@ def build(
             opened.callback(ledger.close)
         if keys is None:
             keys = KeyRing.open(config.keys.path, config.keys, entropy)
+        if memory is None:
+            memory = QueryMemory.open(config.memory, entropy)
+            opened.callback(memory.close)
+            if memory.damage.stretches:
+                _log.warning("query memory: %d bytes were damaged", memory.damage.lost_bytes)
         source = Source(config.nonce, keys)
         source.prepare(now())
         journal = _journal(config)
@@ -111,6 +118,7 @@ def build(
         SignalCheck(config.gate.signal),
         NonceCheck(config.nonce),
         StaleCheck(config.nonce),
+        MemoryCheck(memory, now),
     )
     sounds = SoundQueue()
     earcons = Earcons(
@@ -138,6 +146,7 @@ def build(
             now=now,
             identity=Identity(config.device.name, config.device.room),
             observer=observer,
+            closers=(memory.close,),
         )
     )
 

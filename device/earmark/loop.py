@@ -127,6 +127,7 @@ class Parts:
     nonce_rms : level of the nonce in the loudspeaker's samples.
     source : draws the nonces.
     observer : told every judgement with the decision that the machine made of it.
+    closers : called when the loop is closed: they close what only the checks work with.
     """
 
     machine: s.SessionMachine
@@ -146,6 +147,7 @@ class Parts:
     now: Callable[[], float]
     identity: Identity
     observer: Callable[[Judgement, s.State], None] | None = None
+    closers: tuple[Callable[[], None], ...] = ()
 
 
 class _Session:
@@ -226,6 +228,8 @@ class SessionLoop:
         """Close what the loop works with. Closing twice is harmless."""
         self._p.forwarder.close()
         self._p.ledger.close()
+        for close in self._p.closers:
+            close()
 
     # -- the microphone's side ------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from earmark.gate import (
     Decision,
     Evidence,
     GateSettings,
+    MemoryCheck,
     NonceCheck,
     Reason,
     SignalCheck,
@@ -33,6 +34,7 @@ from earmark.gate import (
 )
 from earmark.judging import Judge, Judgement, Recorded
 from earmark.loop import SILENCE, Identity, Parts, SessionLoop, SoundQueue
+from earmark.memory import MemorySettings, QueryMemory
 from earmark.nonce import (
     BfskSettings,
     FixedKeys,
@@ -352,12 +354,18 @@ def nonce(request: pytest.FixtureRequest) -> NonceSettings:
 
 
 @pytest.fixture
-def real_judge() -> Callable[[Desk], Judge]:
-    """The judge of the product, for a desk and its nonce."""
+def real_judge() -> Callable[..., Judge]:
+    """The judge of the product, for a desk and its nonce; without a memory, with an empty one."""
 
-    def make(desk: Desk) -> Judge:
+    def make(desk: Desk, queries: QueryMemory | None = None) -> Judge:
         gate, nonce = GateSettings(), desk.parts.nonce
-        checks = (SignalCheck(gate.signal), NonceCheck(nonce), StaleCheck(nonce))
+        queries = queries or QueryMemory.open(MemorySettings(folder=None), os.urandom)
+        checks = (
+            SignalCheck(gate.signal),
+            NonceCheck(nonce),
+            StaleCheck(nonce),
+            MemoryCheck(queries, desk.parts.now),
+        )
 
         def remembered(now: float) -> Memory:
             return Memory(

@@ -158,11 +158,19 @@ WRONG_SETTINGS = {
     ),
     "unknown choice": (
         "gate: {required: [nonce, magic]}",
-        '1: gate.required.1 = "magic": give a list out of signal, nonce, stale',
+        '1: gate.required.1 = "magic": give a list out of signal, nonce, stale, memory',
     ),
     "below an optional range": (
         "wake: {cutoff: 0}",
         "1: wake.cutoff = 0: give null or a number above 0.0 and below 1.0",
+    ),
+    "number for an optional path": (
+        "memory: {folder: 5}",
+        "1: memory.folder = 5: give null or a path",
+    ),
+    "below the range, two sections deep": (
+        "memory:\n  neighbours:\n    copies: 1",
+        "3: memory.neighbours.copies = 1: give a whole number from 2 to 20",
     ),
     "unknown kind": ("audio: {kind: alsa}", '1: audio.kind = "alsa": give one of simulated, wav,'),
     "unknown enum value": (

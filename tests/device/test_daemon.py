@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from earmark.daemon import REOPEN_FIRST_S, REOPEN_MAX_S, InlineExecutor, build, 
 from earmark.errors import AudioError, EarmarkError, KeyringError, LedgerError, StreamBroken
 from earmark.forward import open_forwarder
 from earmark.gate import Announcement
+from earmark.memory import MemorySettings, MemoryStoreError, QueryMemory
 from earmark.nonce import FixedKeys, Issue, Ledger, NonceSettings, Source
 from earmark.nonce.keys import EpochKey
 from earmark.session import State
@@ -33,10 +36,16 @@ def config(tmp_path: Path) -> Config:
         {
             "ledger": {"path": tmp_path / "ledger.sqlite"},
             "keys": {"path": tmp_path / "keys.json"},
+            "memory": {"folder": tmp_path / "memory"},
             "forward": {"folder": tmp_path / "commands"},
             "wake": {"kind": "button"},
         }
     )
+
+
+def remembering(config: Config) -> QueryMemory:
+    """The device's query memory; only one at a time can have it."""
+    return QueryMemory.open(config.memory, os.urandom)
 
 
 class Port:
@@ -127,12 +136,13 @@ def test_told_to_stop_at_once_it_opens_and_closes(config: Config) -> None:
     assert opener.opened[0].closed == 1
 
 
-def test_stopped_it_lets_go_of_ledger_and_folder(config: Config) -> None:
+def test_stopped_it_lets_go_of_ledger_memory_and_folder(config: Config) -> None:
     """Or the next start in the same process, as in a test or a demo, would find them taken."""
     for _ in range(2):
         opener = Opener(Port(10))
         run(config, opener=opener, stop=stop_after(opener, 5))
     open_forwarder(config.forward).close()
+    remembering(config).close()
 
 
 def test_an_error_of_another_kind_closes_everything_and_is_not_hidden(config: Config) -> None:
@@ -166,6 +176,23 @@ def test_a_device_is_built_from_its_settings(config: Config) -> None:
     assert config.ledger.path.exists()
     assert config.keys.path.exists()
     assert config.forward.folder.is_dir()
+    assert list(config.memory.folder.iterdir())
+
+
+def test_the_loop_closes_the_memory_also_one_that_was_passed_in(config: Config) -> None:
+    for passed_in in (False, True):
+        memory = remembering(config) if passed_in else None
+        loop = build(config, executor=InlineExecutor(), memory=memory)
+        with pytest.raises(MemoryStoreError, match="another process holds"):
+            remembering(config)
+        loop.close()
+        remembering(config).close()
+
+
+def test_a_memory_that_is_passed_in_is_used_and_no_file_is_made(config: Config) -> None:
+    memory = QueryMemory.open(MemorySettings(folder=None), os.urandom)
+    build(config, executor=InlineExecutor(), memory=memory).close()
+    assert not config.memory.folder.exists()
 
 
 def test_parts_that_are_passed_in_are_used(config: Config) -> None:
@@ -240,6 +267,7 @@ def write(tmp_path: Path, **settings: Any) -> Path:
     tree: dict[str, Any] = {
         "ledger": {"path": str(tmp_path / "ledger.sqlite")},
         "keys": {"path": str(tmp_path / "keys.json")},
+        "memory": {"folder": str(tmp_path / "memory")},
         "forward": {"folder": str(tmp_path / "commands")},
         "wake": {"kind": "button"},
         "audio": {"kind": "wav", "wav_in": str(tmp_path / "in.wav")},
@@ -326,6 +354,23 @@ def test_keys_that_cannot_be_made(tmp_path: Path, start: Callable[[Path], str]) 
     assert "keys" in start(write(tmp_path, keys={"path": str(tmp_path / "file" / "keys.json")}))
 
 
+def test_a_query_memory_that_is_none(tmp_path: Path, start: Callable[[Path], str]) -> None:
+    file = write(tmp_path)
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "neighbours-1.log").write_bytes(b"no log, though long enough" * 100)
+    line = start(file)
+    assert "neighbours-1.log: the file is no query memory" in line
+    assert "move the file away" in line
+
+
+def test_a_query_memory_that_another_daemon_holds(
+    tmp_path: Path, start: Callable[[Path], str], config: Config
+) -> None:
+    with closing(remembering(config)):
+        line = start(write(tmp_path))
+    assert "another process holds the query memory: stop the daemon first" in line
+
+
 def test_a_missing_sound_card(
     tmp_path: Path, start: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,5 +434,6 @@ def test_keys_that_fail_at_the_start_leave_nothing_open(
     with pytest.raises(KeyringError):
         build(config, executor=InlineExecutor(), keys=Broken(bytes(32)))
     open_forwarder(config.forward).close()
+    remembering(config).close()
     with pytest.raises(LedgerError, match="closed"):
         opened[0].count()

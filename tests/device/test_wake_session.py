@@ -100,6 +100,7 @@ def evening(tmp_path: Path) -> Callable[..., Evening]:
             {
                 "ledger": {"path": tmp_path / "ledger.sqlite"},
                 "keys": {"path": tmp_path / "keys.json"},
+                "memory": {"folder": None},
                 "nonce": nonce or NonceSettings(),
             }
         )
@@ -271,4 +272,4 @@ def test_a_session_can_be_started_at_a_given_time(
     )
     assert len(live.outbox.sent) == 1
     findings = {f.check: f.outcome for f in live.judgements[0][0].verdict.findings}
-    assert findings == dict.fromkeys(("signal", "nonce", "stale"), Outcome.PASSED)
+    assert findings == dict.fromkeys(("signal", "nonce", "stale", "memory"), Outcome.PASSED)

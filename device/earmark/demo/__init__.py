@@ -3,7 +3,7 @@
 from earmark.demo.clips import ASSETS, Clip, ClipKind, Clips, load_clips
 from earmark.demo.command import OUT, run_demo
 from earmark.demo.evening import Evening, SceneResult, Sound
-from earmark.demo.scenes import EVENING, QUICK, Expected, Replays, Scene, Speaks, chosen
+from earmark.demo.scenes import EVENING, QUICK, Expected, Replays, Scene, Speaks, Varies, chosen
 
 __all__ = [
     "ASSETS",
@@ -20,6 +20,7 @@ __all__ = [
     "SceneResult",
     "Sound",
     "Speaks",
+    "Varies",
     "chosen",
     "load_clips",
     "run_demo",

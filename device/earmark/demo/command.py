@@ -40,14 +40,14 @@ def run_demo(
     ----------
     scenes : in the order in which they are played.
     out : folder for the results, made when it is missing.
-    json_file : where the results go as JSON, an array with one object a session.
+    json_file : where the results go as JSON, an array with one object a scene.
     seed : of all noise. The nonces are fresh in every run.
     real_time : take as long as the audio does.
     console : what is printed on.
 
     Returns
     -------
-    0, or 1 when a session did not end as its scene expects.
+    0, or 1 when a scene did not end as it should.
 
     Raises
     ------
@@ -87,7 +87,8 @@ def run_demo(
 def _print_places(
     console: Console, out: Path, results: Sequence[SceneResult], json_file: Path | None
 ) -> None:
-    forwarded = sum(result.forwarded is not None for result in results)
+    # Of several sessions all but the last were allowed.
+    forwarded = sum(each.sessions - (each.forwarded is None) for each in results)
     places = [
         f"Pictures: {out / '<scene>.png'}",
         f"Forwarded commands ({forwarded} in this run): {out / COMMANDS}",

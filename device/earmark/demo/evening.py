@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -25,14 +25,15 @@ from earmark.audio import AudioPort, Paced, RoomConditions, RoomModel, Simulated
 from earmark.config import Config
 from earmark.daemon import InlineExecutor, build
 from earmark.demo.clips import Clips, load_clips
-from earmark.demo.scenes import Expected, Replays, Scene
+from earmark.demo.scenes import Expected, Replays, Scene, Varies
 from earmark.forward import Forwarder, open_forwarder
 from earmark.gate import UNJUDGED, Announcement, Decision, Finding, Outcome, Reason
 from earmark.judging import Judgement
 from earmark.loop import SILENCE
+from earmark.memory import QueryMemory
 from earmark.nonce import KeyRing, Ledger
 from earmark.session import State
-from earmark.signal import BLOCK_S, RATE_HZ, Signal
+from earmark.signal import BLOCK_S, RATE_HZ, Signal, active_level_dbfs, gain
 
 COMMANDS = "commands"
 """Folder of the forwarded commands, below the one of the evening."""
@@ -66,8 +67,8 @@ class SceneResult:
     scene : what was played.
     decision, reason : the verdict; None when no session began.
     findings : of the gate's checks; none when the session ended before it was judged.
-    began_unix_s : the simulated wall clock at the start of the scene, UTC, s.
-    audio_s : length of the audio simulated, s.
+    began_unix_s : the simulated wall clock at the start of the last session, UTC, s.
+    audio_s : length of the audio simulated, s, in all sessions.
     decision_cpu_s : CPU time of the decision, s.
     latency_s : from the end of the command to the verdict, s: audio time and the decision's
         CPU time. None when nobody spoke a command.
@@ -76,6 +77,7 @@ class SceneResult:
     told : what the room was told.
     recorded_at, recorded_in : for a replay, when (UTC, s) and in which room it was recorded.
     forwarded : the file of the forwarded command.
+    sessions : how many there were; all but the last were allowed.
     """
 
     scene: Scene
@@ -92,6 +94,7 @@ class SceneResult:
     recorded_at: float | None
     recorded_in: str | None
     forwarded: Path | None
+    sessions: int = 1
 
     @property
     def expected(self) -> Expected:
@@ -100,11 +103,12 @@ class SceneResult:
 
     @property
     def as_expected(self) -> bool:
-        """Verdict, reason and named room are the expected ones; forwarded only if allowed."""
+        """Verdict, reason, named room and count are as expected; forwarded only if allowed."""
+        expected = self.expected
         return (
-            (self.decision, self.reason, self.recorded_in)
-            == (self.expected.decision, self.expected.reason, self.expected.recorded_in)
-        ) and (self.forwarded is not None) == (self.expected.decision is Decision.ALLOW)
+            (self.decision, self.reason, self.recorded_in, self.sessions)
+            == (expected.decision, expected.reason, expected.recorded_in, expected.sessions)
+        ) and (self.forwarded is not None) == (expected.decision is Decision.ALLOW)
 
     def to_json(self) -> dict[str, object]:
         """The result as JSON values."""
@@ -127,6 +131,7 @@ class SceneResult:
             "as_expected": self.as_expected,
             "title": self.scene.title,
             "device": self.scene.room,
+            "sessions": self.sessions,
             "latency_s": None if self.latency_s is None else round(self.latency_s, 3),
             "suppression_db": None
             if self.suppression_db is None
@@ -197,11 +202,13 @@ class _Device:
         self.room = load_room(room)
         self.witness = _Witness()
         self.ledger = Ledger.open(self.config.ledger.path, self.config.ledger)
+        self.memory = QueryMemory.open(self.config.memory, entropy)
         self.loop = build(
             self.config,
             executor=executor,
             ledger=self.ledger,
             keys=KeyRing.open(self.config.keys.path, self.config.keys, entropy),
+            memory=self.memory,
             forwarder=forwarder,
             outlets=(self.witness,),
             entropy=entropy,
@@ -219,6 +226,7 @@ def device_config(room: str, folder: Path) -> Config:
             "ledger": {"path": folder / f"{room}.sqlite"},
             # One household, one secret.
             "keys": {"path": folder / "keys.json"},
+            "memory": {"folder": folder / f"{room}-memory"},
         }
     )
 
@@ -269,8 +277,8 @@ class Evening:
         self._tapes: dict[str, _Tape] = {}
         self._commands = out / COMMANDS
         with ExitStack() as stack:
-            # The ledgers hold the nonces, which nobody needs after the evening.
-            self._ledgers = Path(stack.enter_context(TemporaryDirectory(prefix="earmark-demo-")))
+            # Ledgers and memories: nobody needs them after the evening.
+            self._kept = Path(stack.enter_context(TemporaryDirectory(prefix="earmark-demo-")))
             forward = Config().forward.model_copy(update={"folder": self._commands})
             self._forwarder = open_forwarder(forward)
             stack.callback(self._forwarder.close)
@@ -288,31 +296,44 @@ class Evening:
         self.close()
 
     def close(self) -> None:
-        """Close the devices and remove the ledgers. Closing twice is harmless."""
+        """Close the devices and remove what they kept. Closing twice is harmless."""
         self._open.close()
         self._devices.clear()
         self._tapes.clear()
 
     def play(self, scene: Scene) -> tuple[SceneResult, Sound]:
-        """Play one scene.
+        """Play one scene; of several sessions the last one is shown.
 
         Raises
         ------
         KeyError
             It replays a scene that was not played before, or not recorded.
         """
+        audio_s = 0.0
+        for number in range(scene.what.times if isinstance(scene.what, Varies) else 1):
+            result, sound = self._session(scene, number)
+            audio_s += result.audio_s
+            if result.decision is not Decision.ALLOW:
+                break
+        return replace(result, audio_s=audio_s, sessions=number + 1), sound
+
+    def _session(self, scene: Scene, number: int) -> tuple[SceneResult, Sound]:
+        """Play the session of this number, from 0, in a scene."""
         device = self._device(scene.room)
         self._share_ledgers(device)
         device.witness.clear()
-        room = self._furnish(scene, device.room)
-        command_end_s = self._schedule(scene, room)
+        # Every session has noise of its own, at any seed.
+        seed = 1_000_000 * self._seed + 10_000 * number + sum(scene.name.encode())
+        room = self._furnish(scene, device.room, seed)
+        command_end_s = self._schedule(scene, room, seed)
         if scene.recorder is not None:
             room.record(scene.recorder, clock_ppm=RECORDER_PPM)
-        heard = self._run(scene, device, room)
+        began_unix_s = self._begins_unix_s + 60.0 * (scene.minute + number)
+        heard = self._run(device, room, began_unix_s)
         if scene.recorder is not None and command_end_s is not None:
             kept = round((command_end_s + TAPE_S) * RATE_HZ)
             self._tapes[scene.name] = _Tape(room.recording(scene.recorder)[:kept], command_end_s)
-        return self._result(scene, device, heard, command_end_s)
+        return self._result(scene, device, heard, began_unix_s, command_end_s)
 
     # -- the household ----------------------------------------------------------------------
 
@@ -320,19 +341,16 @@ class Evening:
         if room not in self._devices:
             device = _Device(
                 room,
-                self._ledgers,
+                self._kept,
                 self._forwarder,
                 self._executor,
                 self._entropy,
                 lambda: self._now_unix_s,
             )
             self._open.callback(device.ledger.close)
+            self._open.callback(device.memory.close)
             self._devices[room] = device
         return self._devices[room]
-
-    def _begin(self, scene: Scene) -> float:
-        """The wall clock at the start of a scene, s."""
-        return self._begins_unix_s + 60.0 * scene.minute
 
     def _share_ledgers(self, device: _Device) -> None:
         """Hand `device` what the other devices have issued so far."""
@@ -343,13 +361,12 @@ class Evening:
                 file.seek(0)
                 device.ledger.import_(file)
 
-    def _furnish(self, scene: Scene, model: RoomModel) -> SimulatedRoom:
+    def _furnish(self, scene: Scene, model: RoomModel, seed: int) -> SimulatedRoom:
         conditions = RoomConditions(
             drift_ppm=scene.drift_ppm,
             frequency_shift_hz=scene.frequency_shift_hz,
             ambient_dbspl=scene.ambient_dbspl,
-            # Every scene has noise of its own, at any seed.
-            seed=1_000_000 * self._seed + sum(scene.name.encode()),
+            seed=seed,
         )
         room = SimulatedRoom(model, self._devices[scene.room].config.audio, conditions)
         if scene.jammed:
@@ -360,7 +377,7 @@ class Evening:
             room.play_at("television", talk, 0.0, level_dbspl_1m)
         return room
 
-    def _schedule(self, scene: Scene, room: SimulatedRoom) -> float | None:
+    def _schedule(self, scene: Scene, room: SimulatedRoom, seed: int) -> float | None:
         """Let the person or the attacker speak; when the command ends, s."""
         what = scene.what
         if isinstance(what, Replays):
@@ -368,6 +385,13 @@ class Evening:
             room.play_at("attacker", tape.signal, LEAD_S, what.level_dbspl_1m, what.through)
             return LEAD_S + tape.command_end_s
         wake = self._clips.wake(what.wake).spoken
+        if isinstance(what, Varies):
+            command = self._clips.command(what.command).spoken
+            change = np.random.default_rng(seed).standard_normal(command.size)
+            change *= gain(active_level_dbfs(command) - what.change_db)
+            varied = (command + change).astype(np.float32)
+            end_s = room.play_at("attacker", wake, LEAD_S, what.level_dbspl_1m)
+            return room.play_at("attacker", varied, end_s + what.pause_s, what.level_dbspl_1m)
         end_s = room.play_at(what.source, wake, LEAD_S, what.level_dbspl_1m)
         if what.command is None:
             return None
@@ -376,9 +400,8 @@ class Evening:
 
     # -- one scene --------------------------------------------------------------------------
 
-    def _run(self, scene: Scene, device: _Device, room: SimulatedRoom) -> _Heard:
+    def _run(self, device: _Device, room: SimulatedRoom, began_unix_s: float) -> _Heard:
         """Drive the device until its session is over."""
-        began_unix_s = self._begin(scene)
         port: AudioPort = Paced(room, time.monotonic, time.sleep) if self._real_time else room
         heard = _Heard()
         play = SILENCE
@@ -396,7 +419,12 @@ class Evening:
         return heard
 
     def _result(
-        self, scene: Scene, device: _Device, heard: _Heard, command_end_s: float | None
+        self,
+        scene: Scene,
+        device: _Device,
+        heard: _Heard,
+        began_unix_s: float,
+        command_end_s: float | None,
     ) -> tuple[SceneResult, Sound]:
         witness = device.witness
         told = witness.told[0] if witness.told else None
@@ -413,7 +441,7 @@ class Evening:
                 decision=None if reason is None else Decision.RETRY,
                 reason=reason,
                 findings=(),
-                began_unix_s=self._begin(scene),
+                began_unix_s=began_unix_s,
                 audio_s=heard.seconds,
                 decision_cpu_s=0.0,
                 latency_s=latency_s,
@@ -432,7 +460,7 @@ class Evening:
             decision=judgement.verdict.decision,
             reason=judgement.verdict.reason,
             findings=judgement.verdict.findings,
-            began_unix_s=self._begin(scene),
+            began_unix_s=began_unix_s,
             audio_s=heard.seconds,
             decision_cpu_s=judgement.cpu_s,
             latency_s=latency_s,

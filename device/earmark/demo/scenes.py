@@ -50,6 +50,31 @@ class Replays:
 
 
 @dataclass(frozen=True, slots=True)
+class Varies:
+    """An attacker plays a crafted command again and again, changing it a little every time.
+
+    A real one changes it to see whether the recogniser takes the bait; here a recorded sentence
+    stands for the carrier, and fresh noise for the changes. A session each minute, until one is
+    not allowed.
+
+    Parameters
+    ----------
+    wake, command : names of clips.
+    times : most sessions that he tries.
+    change_db : how far the changes are below the command, dB.
+    level_dbspl_1m : how loud, at 1 m, dB SPL.
+    pause_s : between wake word and command, s.
+    """
+
+    wake: str
+    command: str
+    times: int = 8
+    change_db: float = 20.0
+    level_dbspl_1m: float = 64.0
+    pause_s: float = 0.4
+
+
+@dataclass(frozen=True, slots=True)
 class Expected:
     """What a scene should end with.
 
@@ -57,16 +82,18 @@ class Expected:
     ----------
     decision, reason : of the verdict.
     recorded_in : for a replay, the room that must be named as the one of the recording.
+    sessions : how many there are; all but the last are allowed.
     """
 
     decision: Decision
     reason: Reason
     recorded_in: str | None = None
+    sessions: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One session.
+    """One session, or several of the same kind in a row.
 
     Parameters
     ----------
@@ -87,7 +114,7 @@ class Scene:
     title: str
     room: str
     minute: int
-    what: Speaks | Replays
+    what: Speaks | Replays | Varies
     expected: Expected
     ambient_dbspl: float = 35.0
     television_dbspl: float | None = None
@@ -169,6 +196,15 @@ EVENING: tuple[Scene, ...] = (
         85,
         Speaks("4", None),
         Expected(Decision.RETRY, Reason.NO_SPEECH),
+    ),
+    Scene(
+        "crafted",
+        "A crafted command, changed a little every time",
+        "bedroom",
+        96,
+        Varies("7", "lobsters"),
+        # The memory withholds what has five near-copies.
+        Expected(Decision.REJECT, Reason.QUERY_ATTACK, sessions=6),
     ),
 )
 """The whole evening. Rooms repeat, so that sessions meet the state that earlier ones left."""

@@ -67,7 +67,7 @@ def summary(results: Sequence[SceneResult], took_s: float) -> Text:
     audio_s = sum(result.audio_s for result in results)
     return Text.assemble(
         (
-            f"{right} of {len(results)} sessions ended as expected",
+            f"{right} of {len(results)} scenes ended as expected",
             "bold green" if right == len(results) else "bold red",
         ),
         f" ({audio_s:.0f} s of audio in {took_s:.1f} s; the rooms and the time of day are "

@@ -19,6 +19,8 @@ REASONS = {
     Reason.STALE_UNDETERMINED: "too much of the nonce was left to look under it",
     Reason.REPLAY: "a replay of an earlier session",
     Reason.INTERFERENCE: "an earlier nonce spoils the current one",
+    Reason.QUERY_ATTACK: "one of many near-copies, as of a crafted command",
+    Reason.MEMORY_UNDETERMINED: "too little sound to compare with earlier commands",
     Reason.FAULT: "a part of Earmark failed",
 }
 """A clause for each reason."""
@@ -57,9 +59,18 @@ def recorded(result: SceneResult) -> str | None:
     return f"recorded {clock(result.recorded_at)} in the {place(result.recorded_in)}"
 
 
+def crafted(result: SceneResult) -> str | None:
+    """How many near-copies there were, and since when; None when that was not the reason."""
+    if result.reason is not Reason.QUERY_ATTACK:
+        return None
+    detail = next(one.detail for one in result.findings if one.reason is Reason.QUERY_ATTACK)
+    since = datetime.fromisoformat(str(detail["first_utc"])).timestamp()
+    return f"copy {detail['count']} of a {detail['carrier']} clip first heard {clock(since)}"
+
+
 def detail(result: SceneResult) -> str:
     """What else there is to know, in a line."""
-    if made := recorded(result):
+    if made := recorded(result) or crafted(result):
         return made
     if result.decision is Decision.ALLOW:
         bare_s = result.uncovered_s or 0.0

@@ -4,6 +4,7 @@ from earmark.gate.announce import UNJUDGED, Announcement, announcement
 from earmark.gate.check import Check, run_checks
 from earmark.gate.evidence import Evidence
 from earmark.gate.finding import Decision, Finding, Outcome, Reason, Verdict
+from earmark.gate.memory_check import MemoryCheck
 from earmark.gate.nonce_checks import NonceCheck, StaleCheck
 from earmark.gate.policy import ATTACKS, PRECEDENCE, judge
 from earmark.gate.settings import CheckName, GateSettings, SignalCheckSettings
@@ -20,6 +21,7 @@ __all__ = [
     "Evidence",
     "Finding",
     "GateSettings",
+    "MemoryCheck",
     "NonceCheck",
     "Outcome",
     "Reason",

@@ -9,6 +9,8 @@ alone, never from the verdict. The reason in full goes to the journal.
 - A damaged or incomplete nonce, or one that could not be taken out, is ``COULD_NOT_VERIFY`` as
   well, though it leads to a retry: there may be an old nonce that spoils the current one without
   being recognised, and telling the two apart would let somebody improve a removal step by step.
+- A command with too little sound for the query memory is ``COULD_NOT_VERIFY`` too: what the
+  memory can make of a sound is nobody's business.
 - An absent nonce is named (uncover the loudspeaker). A cushion on the device is the common
   cause, and only its owner can take it away; somebody who jams the loudspeaker on purpose
   learns nothing that he did not bring about himself.
@@ -76,6 +78,8 @@ _OF_REASON = {
     Reason.STALE_UNDETERMINED: Announcement.COULD_NOT_VERIFY,
     Reason.REPLAY: Announcement.COULD_NOT_VERIFY,
     Reason.INTERFERENCE: Announcement.COULD_NOT_VERIFY,
+    Reason.QUERY_ATTACK: Announcement.COULD_NOT_VERIFY,
+    Reason.MEMORY_UNDETERMINED: Announcement.COULD_NOT_VERIFY,
     Reason.FAULT: Announcement.FAULT,
 }
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from typing import Protocol
 
+from earmark.errors import EarmarkError
 from earmark.gate.evidence import Evidence
 from earmark.gate.finding import Finding, Outcome, Reason
 
@@ -29,8 +30,9 @@ def run_checks(checks: Iterable[Check], evidence: Evidence) -> tuple[Finding, ..
     """Run every check, whatever the others found, and return one finding for each.
 
     A check that raises, returns something else than a finding, or signs with another check's
-    name yields ``UNDETERMINED`` with ``FAULT``. Only the check's name and the type of the
-    exception are logged: its message might quote audio, bits or text.
+    name yields ``UNDETERMINED`` with ``FAULT``. The check's name and the type of the exception
+    are logged: its message might quote audio, bits or text. Only that of an EarmarkError, which
+    was written for the owner ("the disk is full"), is logged in full.
     """
     findings = []
     for check in checks:
@@ -41,7 +43,8 @@ def run_checks(checks: Iterable[Check], evidence: Evidence) -> tuple[Finding, ..
             if finding.check != check.name:
                 raise ValueError("a check signs with its own name")
         except Exception as error:
-            _log.error("check %s failed: %s", check.name, type(error).__name__)
+            said = error if isinstance(error, EarmarkError) else type(error).__name__
+            _log.error("check %s failed: %s", check.name, said)
             finding = Finding(
                 check.name,
                 Outcome.UNDETERMINED,

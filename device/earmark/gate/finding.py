@@ -39,6 +39,10 @@ class Reason(Enum):
     """Too much of the current nonce is left to say that no earlier one lies under it."""
     INTERFERENCE = "interference"
     """An earlier nonce was found and it spoils the current one (AEOLUS, section 3.2)."""
+    QUERY_ATTACK = "query_attack"
+    """Near-copies of this command were heard again and again: somebody crafts a command."""
+    MEMORY_UNDETERMINED = "memory_undetermined"
+    """Too little sound to say whether near-copies of it were heard."""
     FAULT = "fault"
     """A part of Earmark failed (ledger, stream, check): closed, whatever was said."""
 

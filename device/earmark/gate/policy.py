@@ -21,6 +21,7 @@ PRECEDENCE: tuple[tuple[Reason, Decision], ...] = (
     # An attack. A replay that could be named says more than one that could not.
     (Reason.REPLAY, Decision.REJECT),
     (Reason.INTERFERENCE, Decision.REJECT),
+    (Reason.QUERY_ATTACK, Decision.REJECT),
     # No advice helps against a fault, so none is given while there is one.
     (Reason.FAULT, Decision.RETRY),
     # Without a command, or with half of one, every other figure is beside the point.
@@ -35,6 +36,7 @@ PRECEDENCE: tuple[tuple[Reason, Decision], ...] = (
     (Reason.NONCE_DAMAGED, Decision.RETRY),
     (Reason.NONCE_INCOMPLETE, Decision.RETRY),
     (Reason.STALE_UNDETERMINED, Decision.RETRY),
+    (Reason.MEMORY_UNDETERMINED, Decision.RETRY),
     (Reason.FRESH, Decision.ALLOW),
 )
 """Every reason, the one that prevails first, with what it leads to."""

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-CheckName: TypeAlias = Literal["signal", "nonce", "stale"]
+CheckName: TypeAlias = Literal["signal", "nonce", "stale", "memory"]
 """The checks that exist. A name that no check has is refused when the settings are read."""
 
 
@@ -48,11 +48,12 @@ class GateSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     required: tuple[CheckName, ...] = Field(
-        default=("signal", "nonce", "stale"),
+        default=("signal", "nonce", "stale", "memory"),
         min_length=1,
         description="Checks that must all pass before a command is forwarded. All of them by"
         " default: the nonce proves that the speech is of now, the stale search that"
-        " it is not of before as well. Leave one out for measurements only.",
+        " it is not of before as well, the query memory that nobody crafts it by trial and error."
+        " Leave one out for measurements only.",
     )
     signal: SignalCheckSettings = SignalCheckSettings()
 

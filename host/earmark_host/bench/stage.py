@@ -17,6 +17,7 @@ from earmark.forward import Command
 from earmark.gate import UNJUDGED, Announcement
 from earmark.judging import Judgement
 from earmark.loop import SILENCE
+from earmark.memory import MemorySettings, QueryMemory
 from earmark.nonce import Keys, Ledger
 from earmark.session import State
 from earmark.signal import BLOCK_S, RATE_HZ, Signal, active_level_dbfs, level_dbfs
@@ -197,6 +198,8 @@ def hold_session(
 ) -> Ended:
     """Run one session of a device, from the press of its button to its end.
 
+    The device remembers no earlier queries.
+
     Parameters
     ----------
     sim : the room, prepared; its time is at 0.
@@ -223,6 +226,7 @@ def hold_session(
         executor=InlineExecutor(),
         ledger=ledger,
         keys=keys,
+        memory=QueryMemory.open(MemorySettings(folder=None), rng.bytes),
         forwarder=taken,
         wake=ScriptedWake([TRIGGER_S]),
         outlets=[told],

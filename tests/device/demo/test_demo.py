@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import earmark.demo
 from earmark.cli import app
-from earmark.demo import EVENING, QUICK, Expected, Replays, chosen, run_demo
+from earmark.demo import EVENING, QUICK, Expected, Replays, Varies, chosen, run_demo
 from earmark.errors import EarmarkError
 from earmark.gate import Decision, Reason
 from earmark.signal import RATE_HZ
@@ -63,7 +63,7 @@ def test_the_report_has_its_keys(quick: Run) -> None:
         assert set(one) >= KEYS
         checks = one["checks"]
         assert isinstance(checks, dict)
-        assert set(checks) == {"signal", "nonce", "stale"}
+        assert set(checks) == {"signal", "nonce", "stale", "memory"}
         for check in checks.values():
             assert set(check) == {"passed", "score", "detail"}
         assert isinstance(one["audio_s"], float)
@@ -115,7 +115,7 @@ def test_the_table_fits_80_columns_and_says_all_in_words(quick: Run) -> None:
     lines = quick.printed.splitlines()
     assert max(len(line) for line in lines if "/" not in line) <= 80  # paths are never cut
     text = " ".join(quick.printed.split())
-    for words in ("✓ allow", "✗ reject", "↻ retry", "3 of 3 sessions ended as expected"):
+    for words in ("✓ allow", "✗ reject", "↻ retry", "3 of 3 scenes ended as expected"):
         assert words in text
     assert "\x1b" not in quick.printed
 
@@ -135,7 +135,7 @@ def test_a_verdict_that_differs_from_the_scene_is_exit_code_1(
     code = run_demo([silent], out=tmp_path, console=Console(file=file, width=120))
     assert code == 1
     assert "not as expected" in file.getvalue()
-    assert "0 of 1 sessions ended as expected" in file.getvalue()
+    assert "0 of 1 scenes ended as expected" in file.getvalue()
 
 
 def test_the_command_line_passes_its_options_and_the_exit_code_on(
@@ -160,6 +160,35 @@ def test_the_command_line_passes_its_options_and_the_exit_code_on(
     }
     CliRunner().invoke(app, ["demo"])
     assert called["scenes"] == EVENING
+
+
+def test_a_crafted_command_is_withheld_from_its_sixth_copy_on(tmp_path: Path) -> None:
+    file = io.StringIO()
+    report = tmp_path / "report.json"
+    console = Console(file=file, width=80)
+    code = run_demo(chosen(("crafted",)), out=tmp_path, json_file=report, console=console)
+    assert code == 0
+    [one] = json.loads(report.read_text(encoding="utf-8"))
+    assert (one["verdict"], one["reason"], one["sessions"]) == ("reject", "query_attack", 6)
+    assert one["forwarded"] is None
+    assert len(list((tmp_path / "commands").glob("*.wav"))) == 5
+    text = " ".join(file.getvalue().split())
+    assert "21:11 crafted" in text
+    assert "first heard 21:06" in text
+    assert "Forwarded commands (5 in this run)" in text
+    assert (tmp_path / "crafted.png").exists()
+
+
+def test_a_series_of_another_length_is_not_as_expected(tmp_path: Path) -> None:
+    crafted = chosen(("crafted",))[0]
+    assert isinstance(crafted.what, Varies)
+    once = replace(
+        crafted,
+        what=replace(crafted.what, times=1),
+        expected=Expected(Decision.ALLOW, Reason.FRESH, sessions=2),
+    )
+    console = Console(file=io.StringIO(), width=80)
+    assert run_demo([once], out=tmp_path, console=console) == 1
 
 
 def test_a_replay_brings_the_scene_that_it_replays() -> None:

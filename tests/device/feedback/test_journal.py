@@ -76,6 +76,34 @@ def test_how_much_of_the_nonce_was_left_is_written(journal: Journal, kept: Kept)
     assert kept.records[0].getMessage().endswith("stale_searched=3 stale_self_noise_db=0.4")
 
 
+def test_an_alarm_of_the_memory_names_carrier_count_and_first_time(
+    journal: Journal, kept: Kept
+) -> None:
+    detail: dict[str, object] = {
+        "sign": "copies",
+        "carrier": "speech",
+        "count": 6,
+        "first_utc": "2026-01-02T03:04:05Z",
+        "copies": 5,
+        "speed_percent": -1.5,
+        "cluster": 17,
+        "fingerprint": "00a1",
+    }
+    finding = Finding("memory", Outcome.FAILED, Reason.QUERY_ATTACK, 0.75, detail)
+    verdict = Verdict(Decision.REJECT, Reason.QUERY_ATTACK, (finding,))
+    journal.verdict("s42", verdict, Announcement.COULD_NOT_VERIFY)
+
+    (record,) = kept.records
+    assert record.getMessage() == (
+        'rejected device=kitchen place="on the shelf" session=s42 decision=reject'
+        " reason=query_attack announcement=could_not_verify memory_outcome=failed"
+        " memory_reason=query_attack memory_score=0.75 memory_sign=copies memory_carrier=speech"
+        " memory_count=6 memory_first_utc=2026-01-02T03:04:05Z memory_copies=5"
+        " memory_speed_percent=-1.5 memory_cluster=17"
+    )
+    assert record.__dict__["EARMARK_MEMORY_COUNT"] == "6"
+
+
 @pytest.mark.parametrize(
     ("decision", "reason", "entry", "level"),
     [

@@ -23,6 +23,7 @@ from earmark.gate import (
     judge,
     run_checks,
 )
+from earmark.memory import MemoryStoreError
 
 SETTINGS = GateSettings()
 
@@ -49,7 +50,7 @@ def test_allows_when_every_required_check_passed() -> None:
 
 def test_the_table_names_every_reason_once() -> None:
     assert sorted(r.value for r, _ in PRECEDENCE) == sorted(r.value for r in Reason)
-    assert {Reason.REPLAY, Reason.INTERFERENCE} == ATTACKS
+    assert {Reason.REPLAY, Reason.INTERFERENCE, Reason.QUERY_ATTACK} == ATTACKS
     assert [r for r, d in PRECEDENCE if d is Decision.ALLOW] == [Reason.FRESH]
 
 
@@ -73,11 +74,17 @@ def test_the_first_reason_in_the_table_prevails(
         failed("signal", second[0]),
         failed("nonce", first[0]),
         passed("stale"),
+        passed("memory"),
     ]
 
     for order in itertools.permutations(findings):
         verdict = judge(order, SETTINGS)
         assert (verdict.reason, verdict.decision) == first
+
+
+def test_a_replay_that_is_named_says_more_than_that_it_was_heard_again_and_again() -> None:
+    findings = [failed("memory", Reason.QUERY_ATTACK), failed("stale", Reason.REPLAY)]
+    assert judge(findings, SETTINGS).reason is Reason.REPLAY
 
 
 @pytest.mark.parametrize("attack", sorted(ATTACKS, key=str))
@@ -168,6 +175,9 @@ class TestAnnouncement:
         assert self.of(Reason.NONCE_INCOMPLETE) is self.of(Reason.REPLAY)
         assert self.of(Reason.STALE_UNDETERMINED) is self.of(Reason.REPLAY)
 
+    def test_what_the_memory_made_of_a_sound_is_not_told(self) -> None:
+        assert self.of(Reason.MEMORY_UNDETERMINED) is self.of(Reason.QUERY_ATTACK)
+
     @pytest.mark.parametrize("attack", sorted(ATTACKS, key=str))
     @pytest.mark.parametrize("other", [r for r in Reason if r not in ATTACKS])
     def test_nothing_that_is_found_besides_changes_what_an_attacker_hears(
@@ -177,6 +187,7 @@ class TestAnnouncement:
             [
                 failed("stale", attack),
                 passed("nonce"),
+                passed("memory"),
                 passed("signal") if other is Reason.FRESH else failed("signal", other),
             ],
             SETTINGS,
@@ -249,3 +260,12 @@ class TestRunChecks:
         assert fine == passed("stale")
         assert "check nonce failed" in caplog.text
         assert "lights" not in caplog.text
+
+    def test_what_was_written_for_the_owner_is_logged(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        full = MemoryStoreError("the disk is full", "free some space")
+        [broken] = run_checks([Fixed("memory", full)], self.evidence)
+        assert broken.reason is Reason.FAULT
+        assert broken.detail == {"error": "MemoryStoreError"}
+        assert "check memory failed: the disk is full: free some space" in caplog.text

@@ -1,9 +1,4 @@
-"""``earmark-host bench nonce``: its parts, one after the other, into one report.
-
-A part is a module of this folder with a ``Plan`` (instances ``FULL`` and ``QUICK``),
-``pieces(plan)``, ``hold(setup, piece)`` and ``figures(results, plan, seed)``; the last may be in
-``<part>_figures``. Parts are imported when they are run: each has needs of its own.
-"""
+"""``earmark-host bench nonce``: its parts, one after the other, into one report."""
 
 from __future__ import annotations
 
@@ -12,13 +7,8 @@ import platform
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
-from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from rich.console import Console
@@ -28,7 +18,8 @@ from earmark_host.bench import stage
 from earmark_host.bench.corpus import Corpus
 from earmark_host.bench.nonce import remembered, take
 from earmark_host.bench.nonce.setup import LONGEST_S, SENTENCE_S, Setup
-from earmark_host.bench.report import Metric, Report, Row
+from earmark_host.bench.parts import Held, joined, plain, run_part, trials
+from earmark_host.bench.report import Report
 from earmark_host.bench.room_pool import LONG_M, Order, Room, compute
 from earmark_host.bench.stage import Environment, Hardware
 from earmark_host.bench.trials import ATTACK_DBSPL_1M, JAM_DBSPL_1M, TRIM_S
@@ -51,40 +42,9 @@ class Part(Enum):
     CPU = "cpu"
     """CPU time of a verdict. Alone on the machine, so after everything else."""
 
-    @property
-    def trials(self) -> ModuleType:
-        """The module with its plan and its pieces."""
-        return import_module(f"{_HERE}.{self.value}")
-
-    @property
-    def figures(self) -> ModuleType:
-        """The module that counts."""
-        own = f"{_HERE}.{self.value}_figures"
-        return self.trials if find_spec(own) is None else import_module(own)
-
 
 ROOMS = {False: 24, True: 4}
 """Random rooms to choose from: in full, and in a quick run. Every second is long enough for 4 m."""
-
-
-@dataclass(frozen=True)
-class Held:
-    """A part that was run.
-
-    Parameters
-    ----------
-    plan : its plan.
-    kinds, cpu_s : of each piece: what it is, and the CPU time that it took in its process, s.
-    took_s : the whole part by the wall clock, s.
-    """
-
-    part: Part
-    plan: object
-    kinds: Sequence[str]
-    cpu_s: Sequence[float]
-    metrics: Sequence[Metric]
-    tables: dict[str, list[Row]]
-    took_s: float
 
 
 def run(
@@ -123,75 +83,28 @@ def run(
             orders = [Order(Path(scratch), seed, index) for index in range(ROOMS[quick])]
             rooms = pool.run("rooms", compute, orders)
             setup = Setup(folder.resolve(), tuple(rooms), seed, config)
-            held = [_run(pool, setup, part, quick) for part in chosen if part is not Part.CPU]
+            held = [
+                run_part(pool, _HERE, part.value, setup, quick)
+                for part in chosen
+                if part is not Part.CPU
+            ]
         if Part.CPU in chosen:
             # A fresh process with one thread, now that the others have ended.
             with Workers(1, console) as pool:
-                held.append(_run(pool, setup, Part.CPU, quick))
+                held.append(run_part(pool, _HERE, Part.CPU.value, setup, quick))
     return Report(
         bench="nonce",
         seed=seed,
         data=corpus.described(),
         conditions=_conditions(held, quick, config, rooms, workers, time.monotonic() - began),
         metrics=[metric for each in held for metric in each.metrics],
-        tables=_tables(held),
+        tables=joined(held),
     )
 
 
 def needs(part: Part) -> tuple[str, ...]:
     """Roles of the corpus without which a part cannot be run."""
-    return tuple(getattr(part.trials, "NEEDS", ()))
-
-
-def _run(pool: Workers, setup: Setup, part: Part, quick: bool) -> Held:
-    began = time.monotonic()
-    plan = part.trials.QUICK if quick else part.trials.FULL
-    pieces = part.trials.pieces(plan)
-    done = pool.run(part.value, partial(_hold, part, setup), pieces)
-    metrics, tables = part.figures.figures([result for result, _ in done], plan, setup.seed)
-    return Held(
-        part=part,
-        plan=plan,
-        kinds=[type(piece).__name__ for piece in pieces],
-        cpu_s=[cpu_s for _, cpu_s in done],
-        metrics=metrics,
-        tables=tables,
-        took_s=time.monotonic() - began,
-    )
-
-
-def _hold(part: Part, setup: Setup, piece: object) -> tuple[Any, float]:
-    """One piece, and the CPU time that it took, s. In a worker."""
-    began = time.process_time()
-    result = part.trials.hold(setup, piece)
-    return result, time.process_time() - began
-
-
-def _tables(held: Sequence[Held]) -> dict[str, list[Row]]:
-    tables: dict[str, list[Row]] = {}
-    for each in held:
-        if twice := tables.keys() & each.tables.keys():
-            raise ValueError(f"two parts have a table {', '.join(sorted(twice))}")
-        tables |= each.tables
-    tables["cost_cpu"] = [row for each in held for row in _cost(each)]
-    return tables
-
-
-def _cost(held: Held) -> list[Row]:
-    """What the bench itself cost, by the kinds of its pieces."""
-    by_kind: dict[str, list[float]] = {}
-    for kind, cpu_s in zip(held.kinds, held.cpu_s, strict=True):
-        by_kind.setdefault(kind, []).append(cpu_s)
-    return [
-        {
-            "part": held.part.value,
-            "kind": kind,
-            "pieces": len(some),
-            "cpu_s_each": sum(some) / len(some),
-            "cpu_s": sum(some),
-        }
-        for kind, some in by_kind.items()
-    ]
+    return tuple(getattr(trials(_HERE, part.value), "NEEDS", ()))
 
 
 # -- what the figures hold under ------------------------------------------------------------
@@ -209,7 +122,7 @@ def _conditions(
     shape = nonce.spread if nonce.waveform == "spread" else nonce.bfsk
     return {
         "plan": "quick" if quick else "full",
-        "parts": {each.part.value: plain(each.plan) for each in held},
+        "parts": {each.part: plain(each.plan) for each in held},
         "checks": list(remembered.REQUIRED.required),
         "nonce": {
             "waveform": nonce.waveform,
@@ -256,18 +169,5 @@ def _conditions(
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "workers": workers,
         "took_s": round(took_s, 1),
-        "parts_took_s": {each.part.value: round(each.took_s, 1) for each in held},
+        "parts_took_s": {each.part: round(each.took_s, 1) for each in held},
     }
-
-
-def plain(value: Any) -> Any:
-    """Make a plan JSON: dataclasses by field, enums by value, everything else as text."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
-    if isinstance(value, Enum):
-        return plain(value.value)
-    if isinstance(value, dict):
-        return {str(plain(key)): plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
-    return value if isinstance(value, (str, int, float, type(None))) else str(value)

@@ -20,9 +20,10 @@ from earmark_host import cli
 from earmark_host.bench import Report
 from earmark_host.bench.nonce import run as bench
 from earmark_host.bench.nonce import sessions
-from earmark_host.bench.nonce.run import Part, plain, run
+from earmark_host.bench.nonce.run import Part, run
 from earmark_host.bench.nonce.sessions_figures import figures
 from earmark_host.bench.nonce.setup import Setup
+from earmark_host.bench.parts import plain
 from earmark_host.bench.room_pool import Order, compute
 from earmark_host.bench.stage import Environment
 
