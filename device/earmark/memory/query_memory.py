@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -41,7 +41,8 @@ class Recollection:
     count : queries of the attack so far, with this one; 1 where there is none.
     first_unix_s : when its first query was heard, s; this query's time where there is none.
     speed_percent : how much faster than its nearest past query this one is, %.
-    cluster : what is kept after an alarm; None for nothing.
+    cluster : the attack or repeat that it belongs to, by the number of its first query; None for
+        a query on its own.
     """
 
     sign: Sign
@@ -153,15 +154,19 @@ class QueryMemory:
         return self._store.clusters()
 
     def approve(self, cluster_id: int) -> None:
-        """Let a repeat pass from now on. KeyError where there is none."""
-        self._store.put(self._counting().approve(cluster_id))
+        """Let a repeat pass from now on; its queries are forgotten. KeyError for none."""
+        detector = self._counting()
+        kept = {each.id: each for each in detector.clusters}[cluster_id]
+        # The disk first: what it refuses stays as it was.
+        self._store.drop(cluster_id)
+        self._store.put(replace(kept, approved=True))
+        detector.approve(cluster_id)
 
     def forget(self, cluster_id: int) -> None:
         """Forget what was kept after an alarm, and its queries. KeyError where there is none."""
         detector = self._counting()
         self._store.drop(cluster_id)
-        detector.wipe()
-        detector.restore(self._store.queries(), self._store.clusters())
+        detector.drop(cluster_id)
 
     def close(self) -> None:
         """Close the store. Closing twice is harmless."""

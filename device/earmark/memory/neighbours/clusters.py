@@ -62,18 +62,14 @@ class Clusters:
         limits: NeighboursLimits,
         speeds_percent: Sequence[float],
     ) -> tuple[Cluster, Copy] | None:
-        """The kept cluster that has the most alike exemplar over the limit, and that copy.
-
-        An attack goes before an approved repeat: who crafts one out of the other is in both.
-        """
+        """The kept cluster that has the most alike exemplar over the limit, and that copy."""
         if not self._kept:
             return None
         if self._index is None:
             self._build()
         assert self._index is not None
         copies = near_copies(self._index, fingerprint, limits, speeds_percent)
-        kin = [(self._kept[self._owners[copy.number]], copy) for copy in copies]
-        return min(kin, key=lambda pair: pair[0].approved, default=None)
+        return (self._kept[self._owners[copies[0].number]], copies[0]) if copies else None
 
     def passes(self, cluster_id: int, at_unix_s: float, per_day: int) -> bool:
         """Count a hearing of an approved repeat; False when it had its share of the last 24 h."""

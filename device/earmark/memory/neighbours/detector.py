@@ -65,11 +65,12 @@ class Neighbours:
     ----------
     sign : what it is.
     copies : near-copies among the remembered queries, as many as were found (24 at most).
-    nearest : number of the most alike one; None where there is no copy.
+    nearest : number of the most alike one; None where there is no copy, and for what is kept.
     likeness : with that one or with the kept exemplar, 0 to 1.
     speed_percent : how much faster than that one the query is, %.
     mean : what the second ear heard, 0 to 1; None without a verdict of it.
-    cluster : id of the cluster that it belongs to: the number of its first query; None for none.
+    cluster : id of the cluster or family that it belongs to, the number of its first query; None
+        for a query on its own.
     count : queries of that cluster so far, with this one; 1 where there is none.
     first_unix_s : when the first of them was heard, s; this query's time where there is none.
     carrier : what the first of them was taken to be.
@@ -172,7 +173,12 @@ class NeighboursDetector:
             return self._approved(*kin, at_unix_s)
         copies = near_copies(self._index, fingerprint, self._limits, speeds)
         mean = self._ear.mean(fingerprint, {copy.number for copy in copies})
+        attack = None if kin is None or kin[0].approved else kin[0]
         nearest = copies[0] if copies else None
+        if attack is not None:
+            root = attack.id
+        else:
+            root = number if nearest is None else self._root_of(nearest.number)
         query = Remembered(
             number,
             at_unix_s,
@@ -180,11 +186,13 @@ class NeighboursDetector:
             carrier,
             None if nearest is None else nearest.number,
             0.0 if nearest is None else nearest.likeness,
-            number if nearest is None else self._family_of[nearest.number],
+            root,
         )
+        # Before the query is remembered, which may push the oldest of the copies out.
+        exemplars = self._exemplars(copies, query)
         family = self._remember(query, fingerprint)
-        if kin is not None and not kin[0].approved:
-            cluster = heard_again(kin[0], fingerprint, at_unix_s)
+        if kin is not None and attack is not None:
+            cluster = heard_again(attack, fingerprint, at_unix_s)
             self._clusters.put(cluster)
             found = self._of_cluster(Sign.KEPT, cluster, kin[1], len(copies), mean)
             return found, Learnt(query, cluster)
@@ -201,28 +209,29 @@ class NeighboursDetector:
             query.similarity,
             0.0 if nearest is None else nearest.speed_percent,
             mean,
-            None if nearest is None else query.cluster,
+            root if copies or sign in ALARMS else None,
             family.count,
             family.first_unix_s,
             family.carrier,
         )
         if not found.alarm:
             return found, Learnt(query, None)
-        assert query.cluster is not None
         kept = Cluster(
-            query.cluster,
+            root,
             family.carrier,
             family.first_unix_s,
             at_unix_s,
             family.count,
             False,
-            self._exemplars(copies, query),
+            exemplars,
         )
         self._clusters.put(kept)
         return found, Learnt(query, kept)
 
     def approve(self, cluster_id: int) -> Cluster:
         """Let a kept cluster pass from now on, as far as the settings allow.
+
+        Its queries are no longer remembered: they were no attack, and count against nobody.
 
         Raises
         ------
@@ -231,7 +240,13 @@ class NeighboursDetector:
         """
         approved = replace(self._clusters[cluster_id], approved=True)
         self._clusters.put(approved)
+        self._forget_family(cluster_id)
         return approved
+
+    def drop(self, cluster_id: int) -> None:
+        """Forget a kept cluster, and its queries. KeyError where there is none."""
+        self._clusters.drop(cluster_id)
+        self._forget_family(cluster_id)
 
     def wipe(self) -> None:
         """Forget everything."""
@@ -241,12 +256,22 @@ class NeighboursDetector:
     def _forget_queries(self) -> None:
         self._index = PeakIndex(self._settings.last)
         self._ear = SecondEar(self._settings.second_ear_depth)
-        self._bytes: OrderedDict[int, bytes] = OrderedDict()
-        self._family_of: dict[int, int] = {}
+        self._queries: OrderedDict[int, Remembered] = OrderedDict()
         self._families: dict[int, _Family] = {}
 
+    def _forget_family(self, root: int) -> None:
+        others = [query for query in self._queries.values() if query.cluster != root]
+        self._forget_queries()
+        self.restore(others, ())
+
+    def _root_of(self, number: int) -> int:
+        """The number of the first query of a remembered one's family."""
+        root = self._queries[number].cluster
+        return number if root is None else root
+
     def _remember(self, query: Remembered, fingerprint: Fingerprint) -> _Family:
-        root = query.number if query.cluster is None else query.cluster
+        self._queries[query.number] = query
+        root = self._root_of(query.number)
         family = self._families.get(root)
         if family is None:
             # Its beginning may be older than what is remembered, and then begins here.
@@ -256,11 +281,10 @@ class NeighboursDetector:
         family.latest = query.number
         self._index.add(query.number, fingerprint)
         self._ear.add(query.number, fingerprint)
-        self._bytes[query.number] = query.fingerprint
-        self._family_of[query.number] = root
-        while len(self._bytes) > self._settings.last:
-            gone, _ = self._bytes.popitem(last=False)
-            gone_root = self._family_of.pop(gone)
+        while len(self._queries) > self._settings.last:
+            gone = next(iter(self._queries))
+            gone_root = self._root_of(gone)
+            del self._queries[gone]
             if self._families[gone_root].latest == gone:
                 del self._families[gone_root]
         return family
@@ -268,7 +292,7 @@ class NeighboursDetector:
     def _exemplars(self, copies: Iterable[Copy], query: Remembered) -> tuple[bytes, ...]:
         """The near-copies in the order of time, and the query itself."""
         numbers = sorted(copy.number for copy in copies)[-(MAX_EXEMPLARS - 1) :]
-        return (*(self._bytes[number] for number in numbers), query.fingerprint)
+        return (*(self._queries[number].fingerprint for number in numbers), query.fingerprint)
 
     def _approved(
         self, cluster: Cluster, copy: Copy, at_unix_s: float

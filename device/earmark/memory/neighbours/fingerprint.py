@@ -50,7 +50,8 @@ MAX_FRAMES = 1024
 """Longest fingerprint, frames: 16.4 s, above the longest command that a session records."""
 
 _FLOOR = 1e-9
-"""Least power of a peak: a tone of -120 dBFS. Digital silence has no peaks."""
+"""Least power of a peak: a tone with an amplitude of 3e-5, one step of a 16-bit converter.
+Digital silence has no peaks."""
 
 Peaks: TypeAlias = NDArray[np.int32]
 
@@ -133,7 +134,7 @@ def fingerprint(signal: Signal) -> Fingerprint:
     power = np.ascontiguousarray(spectrogram(signal, SIZE, HOP)[:, LOWEST : HIGHEST + 1])
     highest = maximum_filter1d(power, 2 * REACH_BINS + 1, axis=1)
     highest = maximum_filter1d(highest, 2 * REACH_FRAMES + 1, axis=0)
-    # The mean square of a tone of amplitude a has power (a * SIZE / 4)**2 under a Hann window.
+    # A tone of amplitude a has the power (a * SIZE / 4)**2 under a Hann window.
     frames, bins = np.nonzero((power == highest) & (power > _FLOOR * (SIZE / 4) ** 2))
     most = min(MOST, math.ceil(PER_S * signal.size / RATE_HZ))
     if frames.size > most:

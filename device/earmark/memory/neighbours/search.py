@@ -63,4 +63,5 @@ def near_copies(
             over = match.likeness > limits.likeness(match.peaks)
             if over and (best is None or match.likeness > best.likeness):
                 found[match.number] = Copy(match.number, match.likeness, speed_percent)
-    return sorted(found.values(), key=lambda copy: -copy.likeness)
+    # Of two that are as alike the later one, so that a restart changes nothing.
+    return sorted(found.values(), key=lambda copy: (-copy.likeness, -copy.number))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from earmark.demo.clips import Clips
+from earmark.demo.clips import ClipKind, Clips
 from earmark.memory.carrier import CarrierKind
 from earmark.memory.entries import Cluster, Remembered
 from earmark.memory.neighbours import (
@@ -23,6 +23,7 @@ from earmark.memory.neighbours import (
     NeighboursSettings,
     Sign,
     fingerprint,
+    likeness,
 )
 from earmark.signal import RATE_HZ, rms
 
@@ -58,6 +59,17 @@ class Device:
 
     def signs(self, many: Iterable[Fingerprint]) -> list[Sign]:
         return [self.hears(one).sign for one in many]
+
+    def forgets(self, cluster_id: int, last: int) -> None:
+        """What a query memory does with a cluster that the owner wants forgotten."""
+        self.detector.drop(cluster_id)
+        del self.kept[cluster_id]
+        self.queries = [q for q in self.queries[-last:] if q.cluster != cluster_id]
+
+    def approves(self, cluster_id: int, last: int) -> None:
+        """What it does with one that the owner approves."""
+        self.put(self.detector.approve(cluster_id))
+        self.queries = [q for q in self.queries[-last:] if q.cluster != cluster_id]
 
     def put(self, cluster: Cluster) -> None:
         self.kept.pop(cluster.id, None)
@@ -133,7 +145,7 @@ def test_fakes_in_between_do_not_matter(series: Series) -> None:
     for number in range(6):
         found = home.hears(series.copy())
         assert found.alarm == (number == 5)
-        assert home.signs(series.fakes(40)) == [Sign.NEW] * 40
+        assert home.signs(series.fakes(25)) == [Sign.NEW] * 25
     assert found.count == 6
 
 
@@ -161,8 +173,8 @@ def test_the_oldest_of_the_last_counts(series: Series) -> None:
 
 def test_different_people_and_sounds_never_alarm(clips: Clips) -> None:
     home = Device(NeighboursDetector(NeighboursSettings(), LIMITS))
-    signals = [clip.spoken for clip in clips.all() if clip.spoken.size > RATE_HZ]
-    marked = [fingerprint(signal[: 4 * RATE_HZ]) for signal in signals]
+    spoken = [clip.spoken for kind in ClipKind for clip in clips.all(kind)]
+    marked = [fingerprint(each[: 4 * RATE_HZ]) for each in spoken if each.size > RATE_HZ]
     assert len(marked) > 10
     assert set(home.signs(marked)) == {Sign.NEW}
 
@@ -172,17 +184,21 @@ def test_a_crafted_series_of_real_speech_alarms_at_any_speed(
 ) -> None:
     home = Device(NeighboursDetector(NeighboursSettings(), LIMITS))
     speech = clips.command("lobsters").spoken
-    others = [fingerprint(clips.command(name).spoken) for name in ("toast", "bread", "table")]
     found = []
-    for percent in (0.0, 3.0, -1.5, 0.0, 1.5, -3.0):
+    for percent, fake in (
+        (0.0, "toast"),
+        (3.0, "bread"),
+        (1.5, "table"),
+        (0.0, "bedtime"),
+        (1.5, "beatrice"),
+        (3.0, "mop_it_up"),
+    ):
         marked = fingerprint(_noisy(speech, 15.0, rng)).at_speed(1.0 + percent / 100.0)
         found.append(home.hears(marked))
-        assert set(home.signs([series_ for series_ in others[:1] if len(found) == 1])) <= {Sign.NEW}
+        assert home.hears(fingerprint(clips.command(fake).spoken)).sign is Sign.NEW
     assert [each.sign for each in found] == [Sign.NEW] * 5 + [Sign.COPIES]
-    assert found[1].speed_percent == 3.0
+    assert (found[1].nearest, found[1].speed_percent) == (0, 3.0)
     assert found[1].likeness > 0.4
-    assert found[3].nearest == 0
-    assert found[3].speed_percent == 0.0
 
 
 def _noisy(signal: Any, snr_db: float, rng: np.random.Generator) -> Any:
@@ -196,9 +212,7 @@ def _noisy(signal: Any, snr_db: float, rng: np.random.Generator) -> Any:
 def test_a_new_query_says_nothing(series: Series) -> None:
     home = device()
     found = home.hears(series.fake(), "music")
-    assert found == Neighbours(
-        Sign.NEW, 0, None, 0.0, 0.0, None, None, 1, START_S, "music"
-    )
+    assert found == Neighbours(Sign.NEW, 0, None, 0.0, 0.0, None, None, 1, START_S, "music")
     query = home.learnt.query
     assert query is not None
     assert (query.number, query.at_unix_s, query.carrier) == (0, START_S, "music")
@@ -278,6 +292,14 @@ def test_a_family_lives_on_when_its_first_query_is_forgotten(series: Series) -> 
     assert (found.count, found.first_unix_s, found.cluster) == (1, late_s, None)
 
 
+def test_what_is_forgotten_takes_no_memory(series: Series) -> None:
+    home = device(last=50)
+    home.signs([*series.copies(3), *series.fakes(60), *series.copies(2)])
+    detector = home.detector
+    assert len(detector._queries) == 50
+    assert set(detector._families) == {query.cluster for query in detector._queries.values()}
+
+
 def test_a_cluster_has_eight_exemplars_at_most(series: Series) -> None:
     home = device(copies=12)
     for one in series.copies(12):
@@ -306,6 +328,19 @@ def test_a_copy_of_what_is_kept_is_withheld_at_once(series: Series) -> None:
     assert home.learnt.query is not None, "it is a query too"
     assert home.learnt.cluster.exemplars[-1] == home.learnt.query.fingerprint
     assert home.hears(series.copy()).copies == 1
+
+
+def test_what_is_withheld_as_a_copy_of_what_is_kept_belongs_to_it(series: Series) -> None:
+    """So that it goes with it when the owner has it forgotten."""
+    home = device(last=50)
+    alarm = attacked(series, home)
+    home.signs(series.fakes(60))
+    for _ in range(6):
+        assert home.hears(series.copy()).sign is Sign.KEPT
+        assert home.learnt.query is not None
+        assert home.learnt.query.cluster == alarm.cluster
+    home.forgets(alarm.cluster or 0, 50)
+    assert home.hears(series.copy()).sign is Sign.NEW
 
 
 def test_an_attack_that_drifts_away_from_its_alarm_stays_withheld(
@@ -341,27 +376,26 @@ def test_what_no_detector_wrote_is_not_taken_in() -> None:
             device().detector.restore(queries, clusters)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_after_any_restart_the_same_answers(peaks: Any, seed: int) -> None:
-    """Three attacks, fakes, sparse queries, approvals and withdrawals, in any order."""
+    """Three attacks, fakes, sparse queries; the owner approves and has things forgotten."""
     rng = np.random.default_rng(seed)
     chosen = settings(last=60, second_ear_depth=30, approved_per_day=1000, max_clusters=2)
     home = Device(NeighboursDetector(chosen, LIMITS))
     all_series = [Series(peaks, rng, peaks.drawn(rng)) for _ in range(3)]
     copies: list[Device] = []
     seen = set()
-    for step in range(240):
+    for step in range(150):
         one = _any_of(all_series, peaks, rng)
-        if step % 60 == 45:
+        if step % 60 == 50:
             copies.append(home.restarted(chosen))
         action = rng.random()
         kept = sorted(home.kept)
         for each in (home, *copies):
-            if kept and action < 0.02:
-                each.put(each.detector.approve(kept[0]))
+            if kept and action < 0.08:
+                each.approves(kept[0], chosen.last)
             elif kept and action > 0.98:
-                each.detector.drop(kept[-1])
-                del each.kept[kept[-1]]
+                each.forgets(kept[-1], chosen.last)
         found = home.hears(one)
         _evict(home)
         seen.add(found.sign)
@@ -372,11 +406,9 @@ def test_after_any_restart_the_same_answers(peaks: Any, seed: int) -> None:
                 # What a restart cannot know: what was linked to queries that are forgotten.
                 assert other.count < found.count
                 assert other.first_unix_s > found.first_unix_s
-                found_ = replace(found, count=0, first_unix_s=0.0, carrier="speech")
-                other = replace(other, count=0, first_unix_s=0.0, carrier="speech")
-                assert other == found_
-            else:
-                assert other == found
+                other = replace(other, count=found.count, first_unix_s=found.first_unix_s)
+            # Two may be equally alike.
+            assert replace(other, nearest=None) == replace(found, nearest=None)
     assert {Sign.NEW, Sign.COPIES, Sign.KEPT, Sign.APPROVED, Sign.SPARSE} <= seen
 
 
@@ -419,22 +451,28 @@ def test_only_the_same_sound_passes_and_no_other_near_copy(series: Series) -> No
     home = device()
     alarm = attacked(series, home)
     home.detector.approve(alarm.cluster or 0)
-    found = home.hears(series.copy(0.55))
-    assert LIMITS.likeness(120) < found.likeness < LIMITS.approved
-    assert found.sign is Sign.COPIES, "it has the near-copies that the alarm had"
+    far = series.copy(0.55)
+    alike = max(
+        likeness(far, Fingerprint.from_bytes(one)) for one in home.detector.clusters[0].exemplars
+    )
+    assert LIMITS.likeness(120) < alike < LIMITS.approved
+    assert home.hears(far).sign is Sign.NEW
 
 
-def test_an_attack_made_of_it_does_not_withdraw_the_approval(series: Series) -> None:
+def test_an_attack_made_of_an_approved_repeat_does_not_take_its_place(series: Series) -> None:
+    """The owner sees both, and with the attack forgotten the repeat passes again."""
     home = device()
     alarm = attacked(series, home)
     home.detector.approve(alarm.cluster or 0)
-    for _ in range(3):
-        assert home.hears(series.copy(0.55)).alarm
-    assert home.hears(home_first(home)).sign is Sign.APPROVED
-
-
-def home_first(home: Device) -> Fingerprint:
-    return Fingerprint.from_bytes(home.queries[0].fingerprint)
+    repeat = home.detector.clusters[0]
+    far = replace(series, carrier=series.copy(0.55))
+    for _ in range(6):
+        found = home.hears(far.copy(0.1))
+    assert found.alarm
+    assert repeat in home.detector.clusters
+    [attack] = [each for each in home.detector.clusters if each != repeat]
+    assert attack.id != repeat.id
+    assert not attack.approved
 
 
 def test_who_crafts_an_attack_out_of_an_approved_repeat_is_counted(series: Series) -> None:
@@ -447,20 +485,11 @@ def test_who_crafts_an_attack_out_of_an_approved_repeat_is_counted(series: Serie
     assert signs == [Sign.NEW] * 5 + [Sign.COPIES, Sign.KEPT]
 
 
-def test_approval_and_drop_need_a_cluster(series: Series) -> None:
+def test_only_what_is_kept_can_be_approved(series: Series) -> None:
     home = device()
-    for act in (home.detector.approve, home.detector.drop):
-        with pytest.raises(KeyError):
-            act(0)
-
-
-def test_a_dropped_cluster_is_no_longer_known(series: Series) -> None:
-    home = device(last=50)
-    alarm = attacked(series, home)
-    home.signs(series.fakes(50))
-    home.detector.drop(alarm.cluster or 0)
-    assert home.detector.clusters == ()
-    assert home.hears(series.copy()).sign is Sign.NEW
+    home.signs(series.copies(3))
+    with pytest.raises(KeyError):
+        home.detector.approve(0)
 
 
 def test_of_too_many_clusters_the_oldest_attack_goes(peaks: Any, rng: np.random.Generator) -> None:
@@ -490,9 +519,7 @@ def test_too_few_peaks_tell_nothing(peaks: Any, rng: np.random.Generator) -> Non
     for _ in range(8):
         found = home.hears(one, "music")
         at_s = home.now_s - MINUTE_S
-        assert found == Neighbours(
-            Sign.SPARSE, 0, None, 0.0, 0.0, None, None, 1, at_s, "music"
-        )
+        assert found == Neighbours(Sign.SPARSE, 0, None, 0.0, 0.0, None, None, 1, at_s, "music")
         assert not found.alarm
         assert home.learnt == Learnt(None, None)
     assert home.hears(peaks.at()).sign is Sign.SPARSE
@@ -501,17 +528,14 @@ def test_too_few_peaks_tell_nothing(peaks: Any, rng: np.random.Generator) -> Non
 
 # The second ear
 
-NOISY = NeighboursLimits(floor=0.3, slope=1.8, mean=0.03, approved=0.6)
-"""Nothing with fewer than 46 % in common is a near-copy."""
-
 
 def test_what_noise_hides_from_the_count_the_second_ear_hears(
     clips: Clips, rng: np.random.Generator
 ) -> None:
-    """The attacker's noise is as loud as the command: no copies, but the mean."""
-    home = device(NOISY, second_ear_depth=30)
+    """The attacker's noise is 9 dB louder than the command: no copies, but a mean of .15."""
+    home = device(second_ear_depth=30)
     speech = clips.command("lobsters").spoken
-    found = [home.hears(fingerprint(_noisy(speech, 0.0, rng))) for _ in range(11)]
+    found = [home.hears(fingerprint(_noisy(speech, -9.0, rng))) for _ in range(11)]
     assert [each.copies for each in found] == [0] * 11
     assert [each.mean for each in found[:10]] == [None] * 10
     assert found[10].sign is Sign.MEAN

@@ -134,7 +134,7 @@ def test_what_is_beyond_the_capacity_is_forgotten_by_and_by(
         held.append(weakref.ref(one))
         made.add(number, one)
         del one
-        assert sum(each() is not None for each in held) <= 6 + 4
+        assert sum(each() is not None for each in held) <= 6 + 4 - 1
 
 
 def test_numbers_must_rise(peaks: Any, rng: np.random.Generator) -> None:
@@ -160,6 +160,59 @@ def test_few_are_compared_in_full(
     compared.clear()
     made.like(peaks.drawn(rng), LEAST, misses=2)
     assert len(compared) == 2
+
+
+def sharing(
+    peaks: Any, one: Fingerprint, rng: np.random.Generator, shifts: list[int], size: int = 60
+) -> Fingerprint:
+    """So many peaks, of which the first ones are those of `one`, each later by its shift."""
+    rest = peaks.drawn(rng, size, 250)
+    shared = [(f + s, b) for (f, b), s in zip(_places(one), shifts, strict=False)]
+    others = [place for place in _places(rest) if place not in shared]
+    made: Fingerprint = peaks.at(*shared, *others[: size - len(shared)])
+    assert len(made) == size
+    return made
+
+
+def test_shifts_at_the_border_of_two_steps_are_one_guess(
+    peaks: Any, rng: np.random.Generator
+) -> None:
+    one = peaks.drawn(rng, 60, 150)
+    plain, split = (sharing(peaks, one, rng, shifts) for shifts in ([0] * 22, [7, 8] * 16))
+    assert likeness(one, split) > likeness(one, plain)
+    found = filled(9, plain, split, *[peaks.drawn(rng, 60)] * 3).like(one, LEAST)
+    assert [match.number for match in found] == [1, 0]
+
+
+def test_a_small_copy_is_a_better_guess_than_a_large_one_with_little_more(
+    peaks: Any, rng: np.random.Generator
+) -> None:
+    one = peaks.drawn(rng, 120, 150)
+    small, large = (sharing(peaks, one, rng, [0] * n, size) for n, size in ((30, 30), (45, 200)))
+    found = filled(9, small, large, *[peaks.drawn(rng, 60)] * 3).like(one, 0.25)
+    assert [match.number for match in found] == [0, 1]
+
+
+@pytest.mark.parametrize("off", [-1, 1])
+def test_peaks_beside_their_bin_are_guesses_too(
+    many: list[Fingerprint], peaks: Any, rng: np.random.Generator, off: int
+) -> None:
+    inner = [(f, min(242, max(1, b))) for f, b in _places(peaks.drawn(rng, 100))]
+    one, beside = peaks.at(*set(inner)), peaks.at(*{(f, b + off) for f, b in inner})
+    made = filled(1000, *many[:400], beside, *many[400:])
+    assert numbers(made.like(one, LEAST, misses=1)) == [400]
+
+
+def test_misses_count_one_after_the_other(peaks: Any, rng: np.random.Generator) -> None:
+    """Guesses by votes: unlike, alike, unlike, alike."""
+    one = peaks.drawn(rng, 60, 150)
+    spread = [0, 3, 6, 1, 4, 7, 2, 5] * 8  # one step of shifts, and no shift has many
+    there = [
+        sharing(peaks, one, rng, shifts)
+        for shifts in (spread[:60], [0] * 50, spread[:42], [0] * 32)
+    ]
+    assert [likeness(one, each) > 0.4 for each in there] == [False, True, False, True]
+    assert numbers(filled(9, *there).like(one, 0.4, misses=2)) == [1, 3]
 
 
 def test_a_copy_makes_up_for_misses(
