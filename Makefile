@@ -3,7 +3,7 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-# make bench DATA=<corpus> [BENCH=nonce|session|wake] [JSON=<report>] [SEED=<number>] [QUICK=1]
+# make bench DATA=<corpus> [BENCH=nonce|session|memory|wake] [JSON=<report>] [SEED=<number>] [QUICK=1]
 BENCH ?= session
 JSON  ?= out/bench-$(BENCH).json
 SEED  ?= 1
@@ -31,7 +31,7 @@ lint: $(STAMP) ## ruff, its formatter and mypy --strict
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict device host calibration
 
-bench: $(STAMP) ## measure on a corpus: DATA=<folder> BENCH=nonce|session|wake SEED=<n> QUICK=1
+bench: $(STAMP) ## measure on a corpus: DATA=<folder> BENCH=nonce|session|memory|wake SEED=<n> QUICK=1
 	@test -n "$(DATA)" || { echo "bench: say where the corpus is: make bench DATA=<folder>" >&2; exit 2; }
 	@mkdir -p "$(dir $(JSON))"
 	@$(BIN)/earmark-host bench $(BENCH) --data "$(DATA)" --json "$(JSON)" --seed $(SEED) $(if $(QUICK),--quick)

@@ -33,9 +33,13 @@ room_app = typer.Typer(
 attack_app = typer.Typer(
     help="Do to a recording what an attacker would.", no_args_is_help=True, rich_markup_mode=None
 )
+memory_app = typer.Typer(
+    help="Make the query memory's table of thresholds.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(bench_app, name="bench")
 app.add_typer(attack_app, name="attack")
 app.add_typer(room_app, name="room")
+app.add_typer(memory_app, name="memory")
 
 
 def _version(wanted: bool) -> None:
@@ -121,6 +125,40 @@ def _bench_nonce(
     bench_nonce(data, json, seed, quick, workers, only or (), nonce_level, waveform, plots)
 
 
+class MemoryPart(StrEnum):
+    """Parts of ``bench memory``; here, so that they are known without loading them."""
+
+    HOUSEHOLDS = "households"
+    SIMULATED = "simulated"
+    ATTACKS = "attacks"
+    PEERS = "peers"
+    LIKENESS = "likeness"
+    CPU = "cpu"
+
+
+@bench_app.command("memory")
+def _bench_memory(
+    data: Annotated[Path, typer.Option(help="Folder of the corpus, with its manifest.csv.")],
+    json: Annotated[Path, typer.Option(help="The report to write.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="Few streams, within 2 minutes.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes; two where there are two cores.")
+    ] = None,
+    only: Annotated[
+        list[MemoryPart] | None,
+        typer.Option(help="Only this part; may be given several times."),
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="Folder for plots, PNG and SVG; made if missing.")
+    ] = None,
+) -> None:
+    """Watch households and attackers: false alarms, queries to the alarm, evasion, peers, CPU."""
+    from earmark_host.bench.memory.command import bench_memory
+
+    bench_memory(data, json, seed, quick, workers, only or (), plots)
+
+
 @bench_app.command("plots")
 def _bench_plots(
     report: Annotated[Path, typer.Argument(help="What `bench nonce --json` wrote.")],
@@ -168,6 +206,52 @@ def _attack_nonce(
             "earmark-host attack nonce NAME IN.wav OUT.wav; --list names them",
         )
     typer.echo(attack(name, source, target, noise, reference, clean, seed, noise_reference))
+
+
+@memory_app.command("calibrate")
+def _memory_calibrate(
+    data: Annotated[Path, typer.Option(help="Folder of the corpus, with its manifest.csv.")],
+    out: Annotated[Path, typer.Option(help="The table to write.")] = Path("thresholds.json"),
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="Little audio, within 60 s.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes; two where there are two cores.")
+    ] = None,
+) -> None:
+    """Find the query memory's thresholds on people's benign audio, half of whom are held back."""
+    from earmark_host.memory.calibrate_command import calibrate
+
+    calibrate(data, out, seed, quick, workers)
+
+
+@attack_app.command("memory")
+def _attack_memory(
+    data: Annotated[Path, typer.Option(help="Folder of the corpus, with its manifest.csv.")],
+    out: Annotated[Path, typer.Option(help="Folder for what the device heard; new or empty.")],
+    attack: Annotated[str, typer.Option(help="nes, simba, square, genetic, oars_nes, ...")],
+    victim: Annotated[
+        Literal["keyword", "sphinx"], typer.Option(help="The recogniser under attack.")
+    ] = "keyword",
+    carrier: Annotated[
+        Literal["speech", "music"], typer.Option(help="What the attack starts from.")
+    ] = "speech",
+    channel: Annotated[
+        Literal["digital", "ota20", "ota10"],
+        typer.Option(help="A cable, or a room with noise 20 or 10 dB below."),
+    ] = "digital",
+    queries: Annotated[int, typer.Option(help="Most queries.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
+    defended: Annotated[
+        bool, typer.Option("--defended", help="The device withholds what its detector notices.")
+    ] = False,
+) -> None:
+    """Craft a command query by query, and save all that the device heard."""
+    from earmark_host.memory.attack_memory_command import attack_memory
+    from earmark_host.memory.staging import Scene
+
+    scene = Scene(victim, carrier, channel)
+    for line in attack_memory(data, out, scene, attack, queries, seed, defended):
+        typer.echo(line)
 
 
 @bench_app.command("wake")

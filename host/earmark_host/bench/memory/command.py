@@ -1,0 +1,58 @@
+"""The command ``earmark-host bench memory``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from earmark_host.bench.drawing import check_drawable
+from earmark_host.bench.memory.plots import draw
+from earmark_host.bench.memory.run import Part, run
+from earmark_host.bench.report import check_writable
+from earmark_host.bench.work import usual_workers
+
+PIPE_WIDTH = 140
+"""Width of the tables where there is no terminal, characters."""
+
+
+def bench_memory(
+    data: Path,
+    json: Path,
+    seed: int,
+    quick: bool,
+    workers: int | None,
+    only: Sequence[str],
+    plots: Path | None,
+) -> None:
+    """Run the bench, print what it found, write it to `json` and draw it into `plots`.
+
+    Raises
+    ------
+    EarmarkError
+        The corpus lacks something, a file cannot be written, or a part cannot work.
+    """
+    check_writable(json)
+    if plots is not None:
+        check_drawable(plots)
+    try:
+        report = run(
+            data,
+            [Part(name) for name in only] or list(Part),
+            quick=quick,
+            seed=seed,
+            workers=workers or usual_workers(),
+            console=Console(stderr=True),
+        )
+    except KeyboardInterrupt:
+        typer.echo("earmark-host: interrupted, nothing was written", err=True)
+        raise typer.Exit(130) from None
+    report.write(json)
+    # Into a file or a pipe as wide as the tables are.
+    report.show(Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH))
+    if plots is not None:
+        for path in draw(report.to_json(), plots):
+            typer.echo(f"drawn: {path}")
