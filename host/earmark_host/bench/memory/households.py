@@ -21,6 +21,7 @@ from earmark_host.bench.memory.watch import (
     score_paper,
 )
 from earmark_host.memory.duplicates import distinct
+from earmark_host.memory.fold import owner
 from earmark_host.memory.households import household, plan, repeats
 from earmark_host.memory.material import Material
 from earmark_host.memory.random_streams import heard, recordings
@@ -136,10 +137,17 @@ class MachineSeen:
 
 @dataclass(frozen=True)
 class PoolSeen:
-    """Fingerprints of a class, by the level of the input noise, and what it was taken for."""
+    """Fingerprints of a class, by the level of the input noise.
+
+    Parameters
+    ----------
+    owners : whose recording each is: a person, a tune, else the file itself.
+    right : how many were taken for what they are.
+    """
 
     carrier: CarrierKind
     paper: dict[float | None, list[PaperFingerprint]]
+    owners: list[str]
     right: int
 
 
@@ -222,14 +230,15 @@ def _pool(setup: Setup, piece: Pool) -> PoolSeen:
     # The same order for all pieces, so that no two of them take the same recording.
     every = recordings(material, piece.carrier, setup.rng(f"order of {piece.carrier}", 0))
     paper: dict[float | None, list[PaperFingerprint]] = {noise_db: [] for noise_db in NOISES_DB}
+    mine = every[piece.first : piece.first + piece.count]
     right = 0
-    for clip, start_s in every[piece.first : piece.first + piece.count]:
+    for clip, start_s in mine:
         query = Query(heard(material, clip, start_s, rng), 0.0)
         for mark in marked([query], rng, NOISES_DB):
             right += mark.carrier == piece.carrier
             for noise_db in NOISES_DB:
                 paper[noise_db].append(mark.paper[noise_db])
-    return PoolSeen(piece.carrier, paper, right)
+    return PoolSeen(piece.carrier, paper, [owner(clip) for clip, _ in mine], right)
 
 
 def _material(setup: Setup) -> Material:

@@ -88,6 +88,9 @@ def _streamed(
     rows: list[Row] = []
     for carrier in CARRIERS:
         mine = [each for each in pools if each.carrier == carrier]
+        owners, of = np.unique(
+            [owner for each in mine for owner in each.owners], return_inverse=True
+        )
         for noise_db in dict.fromkeys(flags.input_noise_snr_db for flags in FLAGS):
             marks: list[PaperFingerprint] = [mark for pool in mine for mark in pool.paper[noise_db]]
             for flags in FLAGS:
@@ -97,8 +100,9 @@ def _streamed(
                 alarms = (
                     scores(similar, flags.weights, flags.depth) > table.paper_for(flags)[carrier]
                 )
-                hits = np.bincount(queries[alarms], minlength=len(marks))
-                every = np.bincount(queries, minlength=len(marks))
+                # Recordings of one person, or slices of one tune, are not independent.
+                hits = np.bincount(of[queries[alarms]], minlength=len(owners))
+                every = np.bincount(of[queries], minlength=len(owners))
                 metric = Metric.ratio(f"paper_fpr_{carrier}", list(hits), list(every), rng)
                 if flags == DEFAULT:
                     metrics.append(metric)
@@ -111,6 +115,7 @@ def _streamed(
                         "ci95": None if metric.ci95 is None else list(metric.ci95),
                         "n": metric.n,
                         "recordings": len(marks),
+                        "people_or_tunes": len(owners),
                     }
                 )
     speech = [metric for metric in metrics if metric.name == "paper_fpr_speech"]
@@ -125,6 +130,8 @@ def _paper_at_home(homes: Sequence[HomeSeen]) -> list[Row]:
         for index, flags in enumerate(FLAGS):
             alarms = sum(home.paper[index][0] for home in mine)
             verdicts = sum(home.paper[index][1] for home in mine)
+            if not verdicts:  # no household was long enough to fill the paper's memory
+                continue
             row = share_columns(alarms, verdicts, "alarm_share")
             rows.append(
                 {
@@ -135,6 +142,7 @@ def _paper_at_home(homes: Sequence[HomeSeen]) -> list[Row]:
                     "ci95": row["ci95"],
                     "n": row["n"],
                     "recordings": None,
+                    "people_or_tunes": None,
                 }
             )
     return rows

@@ -99,7 +99,9 @@ def pool(carrier: str, like: bool) -> PoolSeen:
         else PaperFingerprint(np.sort(draw.choice(60_000, 20, replace=False)).astype(np.uint16))
         for _ in range(80)
     ]
-    return PoolSeen(carrier, dict.fromkeys(NOISES_DB, marks), 60)  # type: ignore[arg-type]
+    return PoolSeen(
+        carrier, dict.fromkeys(NOISES_DB, marks), [str(i) for i in range(len(marks))], 60
+    )  # type: ignore[arg-type]
 
 
 def test_households_are_summed() -> None:
