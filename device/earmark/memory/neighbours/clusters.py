@@ -68,7 +68,7 @@ class Clusters:
         if self._index is None:
             self._build()
         assert self._index is not None
-        copies = near_copies(self._index, fingerprint, limits, speeds_percent)
+        copies = near_copies(self._index, fingerprint, limits, speeds_percent, enough=1)
         return (self._kept[self._owners[copies[0].number]], copies[0]) if copies else None
 
     def passes(self, cluster_id: int, at_unix_s: float, per_day: int) -> bool:
@@ -86,7 +86,7 @@ class Clusters:
         self._owners = []
         for cluster in self._kept.values():
             for exemplar in cluster.exemplars:
-                self._index.add(len(self._owners), Fingerprint.from_bytes(exemplar))
+                self._index.add(len(self._owners), exemplar)
                 self._owners.append(cluster.id)
 
 

@@ -64,7 +64,8 @@ class Neighbours:
     Parameters
     ----------
     sign : what it is.
-    copies : near-copies among the remembered queries, as many as were found (24 at most).
+    copies : near-copies among the remembered queries, as many as were found: 24 at most, and at
+        other speeds than the query's own only if there are too few at that.
     nearest : number of the most alike one; None where there is no copy, and for what is kept.
     likeness : with that one or with the kept exemplar, 0 to 1.
     speed_percent : how much faster than that one the query is, %.
@@ -171,7 +172,7 @@ class NeighboursDetector:
         kin = self._clusters.kin(fingerprint, self._limits, speeds)
         if kin is not None and kin[0].approved and kin[1].likeness > self._limits.approved:
             return self._approved(*kin, at_unix_s)
-        copies = near_copies(self._index, fingerprint, self._limits, speeds)
+        copies = near_copies(self._index, fingerprint, self._limits, speeds, self._settings.copies)
         mean = self._ear.mean(fingerprint, {copy.number for copy in copies})
         attack = None if kin is None or kin[0].approved else kin[0]
         nearest = copies[0] if copies else None
@@ -279,7 +280,7 @@ class NeighboursDetector:
             self._families[root] = family
         family.count += 1
         family.latest = query.number
-        self._index.add(query.number, fingerprint)
+        self._index.add(query.number, query.fingerprint)
         self._ear.add(query.number, fingerprint)
         while len(self._queries) > self._settings.last:
             gone = next(iter(self._queries))

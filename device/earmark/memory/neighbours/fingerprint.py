@@ -108,8 +108,7 @@ class Fingerprint:
         """
         if len(data) % 3:
             raise ValueError(f"{len(data)} bytes are no fingerprint: it has three a peak")
-        packed = np.frombuffer(data, np.uint8).reshape(-1, 3).astype(np.int32)
-        return cls(packed[:, 0] | packed[:, 1] << 8, packed[:, 2])
+        return cls(*peaks_of(data))
 
     def at_speed(self, factor: float) -> Fingerprint:
         """The peaks that the same sound has when it is played `factor` times as fast.
@@ -121,6 +120,12 @@ class Fingerprint:
         bins = np.rint((self.bins + LOWEST) * factor).astype(np.int32) - LOWEST
         inside = (bins >= 0) & (bins < BINS) & (frames < MAX_FRAMES)
         return Fingerprint(frames[inside], bins[inside])
+
+
+def peaks_of(packed: bytes) -> tuple[Peaks, Peaks]:
+    """Frames and bins of what :meth:`Fingerprint.to_bytes` wrote, of one or of many in a row."""
+    table = np.frombuffer(packed, np.uint8).reshape(-1, 3).astype(np.int32)
+    return table[:, 0] | table[:, 1] << 8, table[:, 2]
 
 
 def fingerprint(signal: Signal) -> Fingerprint:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.memory.neighbours.fingerprint import BINS, MAX_FRAMES, Fingerprint, Peaks
+from earmark.memory.neighbours.fingerprint import BINS, MAX_FRAMES, Fingerprint, Peaks, peaks_of
 from earmark.memory.neighbours.likeness import likeness
 
 SHARD = 512
@@ -67,13 +67,17 @@ class PeakIndex:
         self._shards: deque[_Shard] = deque()
         self._newest = -1
 
-    def add(self, number: int, fingerprint: Fingerprint) -> None:
-        """Take one in; its number must be above all others."""
+    def add(self, number: int, packed: bytes) -> None:
+        """Take in what :meth:`Fingerprint.to_bytes` made; its number must be above all others.
+
+        The bytes themselves are kept, which their owner keeps as well: at 10,000 queries arrays
+        of their own would be 14 MB more.
+        """
         if number <= self._newest:
             raise ValueError(f"number {number} is not above {self._newest}")
         if not self._shards or self._shards[-1].full:
             self._shards.append(_Shard())
-        self._shards[-1].add(number, fingerprint)
+        self._shards[-1].add(number, packed)
         self._newest = number
         while len(self._shards) > 1 and self._size_without_oldest() >= self._capacity:
             self._shards.popleft()
@@ -108,7 +112,8 @@ class PeakIndex:
         candidates.sort(key=lambda each: -each[0])
         found: list[Match] = []
         left = misses
-        for _, number, other in candidates[:CANDIDATES]:
+        for _, number, packed in candidates[:CANDIDATES]:
+            other = Fingerprint.from_bytes(packed)
             alike = likeness(fingerprint, other)
             if alike > least:
                 found.append(Match(number, alike, min(len(fingerprint), len(other))))
@@ -137,7 +142,7 @@ class _Shard:
     def __init__(self) -> None:
         self._numbers: list[int] = []
         self._sizes = np.zeros(SHARD, np.int32)
-        self._fingerprints: list[Fingerprint] = []
+        self._packed: list[bytes] = []
         self._stale = False
         self._starts: NDArray[np.int64] = np.zeros(BINS + 1, np.int64)
         self._keys: NDArray[np.int32] = np.zeros(0, np.int32)  # slot * _SPAN + frame, by bin
@@ -149,19 +154,17 @@ class _Shard:
     def full(self) -> bool:
         return len(self) == SHARD
 
-    def add(self, number: int, fingerprint: Fingerprint) -> None:
-        self._sizes[len(self)] = len(fingerprint)
+    def add(self, number: int, packed: bytes) -> None:
+        self._sizes[len(self)] = peaks_of(packed)[0].size
         self._numbers.append(number)
-        self._fingerprints.append(fingerprint)
+        self._packed.append(packed)
         self._stale = True
 
-    def candidates(
-        self, frames: Peaks, bins: Peaks, first: int
-    ) -> list[tuple[float, int, Fingerprint]]:
+    def candidates(self, frames: Peaks, bins: Peaks, first: int) -> list[tuple[float, int, bytes]]:
         """Votes, number and fingerprint of the best among slots `first` and later."""
         votes = self._votes(frames, bins, first)
         return [
-            (float(votes[slot]), self._numbers[slot], self._fingerprints[slot])
+            (float(votes[slot]), self._numbers[slot], self._packed[slot])
             for slot in np.argsort(votes)[-CANDIDATES:]
             if votes[slot] > 0.0
         ]
@@ -193,8 +196,8 @@ class _Shard:
         if not self._stale:
             return
         slots = np.repeat(np.arange(len(self), dtype=np.int32), self._sizes[: len(self)])
-        frames = np.concatenate([each.frames for each in self._fingerprints])
-        bins = np.concatenate([each.bins for each in self._fingerprints]).astype(np.uint8)
+        frames, wide = peaks_of(b"".join(self._packed))
+        bins = wide.astype(np.uint8)
         order = np.argsort(bins, kind="stable")  # of bytes: a radix sort
         self._keys = ((slots << _SPAN_BITS) + frames)[order]
         self._starts = np.searchsorted(bins[order], np.arange(BINS + 1)).astype(np.int64)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from earmark.memory.neighbours.fingerprint import Fingerprint
-from earmark.memory.neighbours.index import PeakIndex
+from earmark.memory.neighbours.index import CANDIDATES, PeakIndex
 from earmark.memory.neighbours.limits import NeighboursLimits
 
 THIN = 3
@@ -39,6 +39,7 @@ def near_copies(
     fingerprint: Fingerprint,
     limits: NeighboursLimits,
     speeds_percent: Sequence[float],
+    enough: int = CANDIDATES,
 ) -> list[Copy]:
     """Return what in `index` is over the limit, the most alike first, each once.
 
@@ -48,10 +49,13 @@ def near_copies(
     fingerprint : of the query, with at least one peak.
     limits : over which likeness it is a copy.
     speeds_percent : other speeds than its own to look at, %.
+    enough : with so many copies, no further speed is looked at.
     """
     least = limits.likeness(len(fingerprint))
     found: dict[int, Copy] = {}
     for speed_percent in (0.0, *speeds_percent):
+        if len(found) >= enough:
+            break
         if speed_percent:
             # Brought back to the speed of the one that it is a copy of.
             back = fingerprint.at_speed(1.0 / (1.0 + speed_percent / 100.0))

@@ -235,7 +235,7 @@ def _size(setup: Setup, piece: Size) -> SizeSpent:
     detector.restore(remembered(marks), kept)
     index = PeakIndex(piece.remembered)
     for number, mark in enumerate(marks):
-        index.add(number, mark)
+        index.add(number, mark.to_bytes())
     spent: list[Spent] = []
     for number, sound in enumerate(_commands(setup, piece), start=len(marks)):
         times = [time.thread_time()]

@@ -38,7 +38,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list[Fingerprint]:
 def filled(capacity: int, *fingerprints: Fingerprint) -> PeakIndex:
     made = PeakIndex(capacity)
     for number, each in enumerate(fingerprints):
-        made.add(number, each)
+        made.add(number, each.to_bytes())
     return made
 
 
@@ -98,7 +98,7 @@ def test_nothing_is_found_in_nothing_and_by_nothing(peaks: Any, rng: np.random.G
     made = PeakIndex(5)
     assert len(made) == 0
     assert made.like(peaks.drawn(rng), 0.0) == []
-    made.add(0, peaks.at())
+    made.add(0, peaks.at().to_bytes())
     assert len(made) == 1
     assert made.like(peaks.drawn(rng), 0.0) == []
     assert made.like(peaks.at(), 0.0) == []
@@ -117,7 +117,7 @@ def test_beyond_the_capacity_the_oldest_are_never_returned(
     one = peaks.drawn(rng, 40)
     made = PeakIndex(capacity)
     for number in range(20):
-        made.add(3 * number, peaks.changed(one, rng, 0.2))
+        made.add(3 * number, peaks.changed(one, rng, 0.2).to_bytes())
         last = [3 * n for n in range(max(0, number + 1 - capacity), number + 1)]
         assert numbers(made.like(one, LEAST)) == last
         assert len(made) == len(last)
@@ -132,17 +132,17 @@ def test_what_is_beyond_the_capacity_is_forgotten_by_and_by(
     for number in range(40):
         one = peaks.drawn(rng, 10)
         held.append(weakref.ref(one))
-        made.add(number, one)
+        made.add(number, one.to_bytes())
         del one
         assert sum(each() is not None for each in held) <= 6 + 4 - 1
 
 
 def test_numbers_must_rise(peaks: Any, rng: np.random.Generator) -> None:
     made = filled(5, peaks.drawn(rng))
-    made.add(7, peaks.drawn(rng))
+    made.add(7, peaks.drawn(rng).to_bytes())
     for number in (7, 3):
         with pytest.raises(ValueError, match=f"number {number} is not above 7"):
-            made.add(number, peaks.drawn(rng))
+            made.add(number, peaks.drawn(rng).to_bytes())
     assert len(made) == 2
 
 
