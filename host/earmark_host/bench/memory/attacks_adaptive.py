@@ -191,7 +191,10 @@ def restart(setup: Setup, piece: Restart) -> list[RestartSeen]:
         at_once.append(device.attacked(attempt.run(attack, BEGIN_QUERIES, rng).queries, rng))
     device.now_s += AWAY_DAYS * DAY_S / 2.0
     rng = setup.rng("household in between", 0)
-    clips = recordings(setup.material, "speech", rng)[: piece.benign]
+    carriers = {attempt.clip for attempt, _, _ in attempts}
+    clips = [
+        each for each in recordings(setup.material, "speech", rng) if each[0] not in carriers
+    ][: piece.benign]
     withheld = sum(
         device.hears(mark).alarm
         for clip, start_s in clips
