@@ -224,6 +224,24 @@ def _memory_calibrate(
     calibrate(data, out, seed, quick, workers)
 
 
+@memory_app.command("fit-carrier")
+def _memory_fit_carrier(
+    data: Annotated[Path, typer.Option(help="Folder of the corpus, with its manifest.csv.")],
+) -> None:
+    """Fit what tells speech from music, and try it on the people and tunes held back."""
+    import numpy as np
+
+    from earmark_host.bench.corpus import Corpus
+    from earmark_host.memory.fit_carrier import accuracy, examples, fit
+
+    corpus = Corpus.open(data)
+    coefficients = fit(examples(corpus, "calibrate", np.random.default_rng(0)))
+    typer.echo(str(coefficients))
+    held_back = examples(corpus, "held_back", np.random.default_rng(1))
+    for (kind, condition), (right, n) in accuracy(held_back, coefficients).items():
+        typer.echo(f"{kind:6}  {condition:10}  {100.0 * right / n:5.1f} % of {n}")
+
+
 @attack_app.command("memory")
 def _attack_memory(
     data: Annotated[Path, typer.Option(help="Folder of the corpus, with its manifest.csv.")],

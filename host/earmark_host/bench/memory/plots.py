@@ -82,16 +82,16 @@ PAIRS = {
 
 EVASIONS = {
     "none": "none",
-    "noise_minus": "own noise, {} dB louder",
-    "noise": "own noise, {} dB softer",
+    "noise_minus": "own noise, {} dB above",
+    "noise": "own noise, {} dB below",
     "trim": "ends trimmed by up to {}",
     "speed_steps": "speeds in steps within ±{} %",
     "speed": "speed drawn within ±{} %",
     "eq": "random equaliser, ±{}",
     "gain": "up to {} quieter",
     "band": "another band each time",
-    "reverb": "another room, direct sound {} up",
-    "music_bed": "other music, {} dB softer",
+    "reverb": "another room, direct sound {} above it",
+    "music_bed": "other music, {} dB below",
     "pauses": "pauses of about {}",
 }
 """Evasions by how their names begin, the longer beginnings first; {} is the rest of the name."""

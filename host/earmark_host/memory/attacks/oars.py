@@ -33,7 +33,7 @@ FIRST = 0.1
 """First distance that is tried once an undisguised query was withheld."""
 
 CLOSE = 0.05
-"""The bisection ends where the bracket is narrower: 0.2 % of speed, 2 dB of noise."""
+"""The bisection ends where the bracket is narrower: 0.5 % of speed, 2 dB of noise."""
 
 NES: Search = partial(nes.search, settings=nes.DEFAULT)
 """The search of an attacker who is given none."""
@@ -56,11 +56,11 @@ class OarsSettings:
     search: Search = NES
     terms: Terms = DEFAULT_TERMS
     reach: float = 2.0
-    loudest_noise_db: float = 0.0
+    loudest_noise_db: float = 5.0
     softest_noise_db: float = 40.0
     trim_s: float = 0.25
-    speed_percent: float = 4.0
-    equaliser_db: float = 12.0
+    speed_percent: float = 10.0
+    equaliser_db: float = 6.0
     gain_db: float = 12.0
 
 

@@ -46,12 +46,15 @@ CHANGED = [
 
 @dataclass
 class Undefended:
-    """An attack that sends one sound over and over, with a little noise."""
+    """An attack that sends one melody over and over, with a little noise."""
 
     snr_db: float
 
     def run(self, attack: str, queries: int, rng: np.random.Generator) -> Stream:
-        sound = np.random.default_rng(1).normal(0.0, 0.1, 2 * RATE_HZ).astype(np.float32)
+        notes_hz = np.random.default_rng(1).uniform(300.0, 3000.0, (20, 3))
+        time_s = np.arange(RATE_HZ // 10) / RATE_HZ
+        tones = np.sin(2.0 * np.pi * notes_hz[:, :, None] * time_s).sum(axis=1)
+        sound = (0.1 * tones * np.hanning(time_s.size)).ravel().astype(np.float32)
         stream = Stream(attack, "speech", [Query(sound, float(n)) for n in range(queries)])
         return with_own_noise(stream, self.snr_db, "white", rng)
 

@@ -128,7 +128,7 @@ def test_what_is_drawn_is_named(tables: Tables, tmp_path: Path) -> None:
     assert "own noise, 5 dB louder" in likeness
     assert "2 % faster or slower" not in likeness
     assert "by cable (n = 8)" in texts(tmp_path, "queries_to_alarm")
-    assert {"own noise, 5 dB louder", "a new one", "1 of 2"} <= set(texts(tmp_path, "evasions"))
+    assert {"own noise, 5 dB above", "a new one", "1 of 2"} <= set(texts(tmp_path, "evasions"))
 
 
 def test_the_collapse_is_explained_where_its_cause_was_measured(

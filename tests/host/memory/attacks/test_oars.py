@@ -7,12 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from earmark.signal import Signal, rms
+from earmark.signal import RATE_HZ, Signal, rms
 from earmark_host.memory.attacks import ATTACKS
 from earmark_host.memory.attacks.oars import CLOSE, DEFAULT, Distance, disguised, oars
-from earmark_host.memory.attacks.probe import snr_db
+from earmark_host.memory.attacks.probe import Probe, snr_db
 
 from .conftest import Device, Toy
+
+NOISE_ONLY = replace(DEFAULT, speed_percent=0.0, trim_s=0.0, gain_db=0.0, equaliser_db=0.0)
+"""An attacker with nothing but noise."""
 
 SIZE = 4_000
 """How much of a query the defence below compares, samples: 0.25 s."""
@@ -89,13 +92,30 @@ def test_what_was_far_enough_once_is_left_again() -> None:
 
 
 def test_a_disguise_grows_with_the_distance(carrier: Signal) -> None:
-    settings = replace(DEFAULT, speed_percent=0.0, trim_s=0.0, gain_db=0.0, equaliser_db=0.0)
+    settings = replace(NOISE_ONLY, softest_noise_db=40.0, loudest_noise_db=0.0)
     for distance, noise_db in ((0.25, 30.0), (0.5, 20.0), (1.0, 0.0)):
         signal, told_db = disguised(carrier, distance, settings, np.random.default_rng(0))
         assert told_db == noise_db
         scale = float(signal @ carrier) / float(carrier @ carrier)
         rest = rms((signal / scale - carrier).astype(np.float32))
         assert 20 * np.log10(rms(carrier) / rest) == pytest.approx(noise_db, abs=1.0)
+
+
+def test_a_disguise_changes_length_spectrum_and_level(carrier: Signal) -> None:
+    nothing = replace(NOISE_ONLY, softest_noise_db=100.0, loudest_noise_db=100.0)
+
+    def changed(**change: float) -> Signal:
+        settings = replace(nothing, **change)
+        return disguised(carrier, 0.5, settings, np.random.default_rng(0))[0]
+
+    assert apart(changed(), carrier) < 1e-3
+    assert changed().size == carrier.size
+    assert 1 <= abs(changed(speed_percent=10.0).size - carrier.size) <= 0.06 * carrier.size
+    assert 1 <= abs(changed(trim_s=0.1).size - carrier.size) <= 0.1 * RATE_HZ
+    assert apart(changed(equaliser_db=6.0), carrier) > 0.02
+    softer = changed(gain_db=12.0)
+    assert apart(softer, carrier) < 1e-3
+    assert 0.5 * rms(carrier) < rms(softer) < 0.99 * rms(carrier)
 
 
 def test_a_disguise_is_another_each_time(carrier: Signal) -> None:
@@ -114,6 +134,22 @@ def test_without_a_defence_he_is_the_search_that_he_wraps(
     ATTACKS[name].run(carrier, 3, evasive, np.random.default_rng(0))
     assert len(plain.asked) == len(evasive.asked)
     assert all(map(np.array_equal, plain.asked, evasive.asked))
+
+
+def test_the_search_widens_with_the_distance(carrier: Signal, toy: Toy) -> None:
+    """Where everything is withheld he is soon as far as he goes, and so are his proposals."""
+    reached: list[float] = []
+
+    def search(probe: Probe, _: np.random.Generator) -> None:
+        while True:
+            reached.append(probe.reach)
+            probe.score(0.01 * carrier.astype(np.float64))
+
+    settings = replace(DEFAULT, search=search, reach=3.0)
+    oars(carrier, 3, Device(toy, 20, lambda _: True), np.random.default_rng(0), settings)
+    assert reached[0] == 1.0
+    assert reached == sorted(reached)
+    assert reached[-1] == pytest.approx(3.0)
 
 
 def test_he_backs_off_where_all_that_is_near_is_withheld(carrier: Signal, toy: Toy) -> None:
@@ -143,8 +179,8 @@ def test_the_snr_counts_the_own_noise(carrier: Signal, toy: Toy) -> None:
     hard = Toy(carrier)
     hard.offset[3] -= 100.0
     device = Device(hard, 60, lambda signal: apart(signal, carrier) < 0.9)
-    noise_only = replace(DEFAULT, speed_percent=0.0, trim_s=0.0, gain_db=0.0, equaliser_db=0.0)
-    oars(carrier, 3, device, np.random.default_rng(0), noise_only)
+    settings = replace(NOISE_ONLY, loudest_noise_db=0.0)
+    oars(carrier, 3, device, np.random.default_rng(0), settings)
     real = [snr_db(carrier, signal) for signal in device.asked]
     assert min(snr for snr in device.snrs_db if snr is not None) < 3.0
     assert device.snrs_db == pytest.approx(real, abs=1.5)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from numpy.typing import NDArray
 from earmark.signal import RATE_HZ, Signal
 from earmark_host.memory.attacks import Terms, genetic, nes, simba, square
 from earmark_host.memory.attacks.basis import Basis, Cells
-from earmark_host.memory.attacks.probe import Perturbation, Probe
+from earmark_host.memory.attacks.probe import Perturbation, Probe, Won, run
 from earmark_host.memory.attacks.square import SquareSettings, patch
 from earmark_host.memory.oracle import Answer
 
@@ -32,6 +35,22 @@ class Slope(Probe):
         if self.every and self.asked % self.every == 0:
             return None
         return float(self.towards @ delta)
+
+
+class Scripted(Probe):
+    """A probe that notes what it is asked and answers from a script, then stops."""
+
+    def __init__(self, carrier: Signal, scores: Iterable[float]) -> None:
+        super().__init__(carrier, 0, Unasked(), Terms())
+        self.script = iter(scores)
+        self.deltas: list[Perturbation] = []
+
+    def score(self, delta: Perturbation) -> float | None:
+        self.deltas.append(delta)
+        score = next(self.script, None)
+        if score is None:
+            raise Won
+        return score
 
 
 class Unasked:
@@ -73,6 +92,23 @@ def test_no_answers_give_no_gradient_and_cost_one_query_a_pair(noise: Signal) ->
     assert probe.asked == 10
 
 
+def steps(noise: Signal, scores: Iterable[float]) -> list[float]:
+    """Lengths of the steps of NES with one pair each, where queries are answered so."""
+    probe = Scripted(noise, scores)
+    settings = replace(nes.DEFAULT, pairs=1, step=0.1, decay=0.5, least_step=0.03, momentum=0.0)
+    run(probe, partial(nes.search, settings=settings), np.random.default_rng(0))
+    middles = [(a + b) / 2.0 for a, b in zip(probe.deltas[::3], probe.deltas[1::3], strict=True)]
+    moves = [b - a for a, b in pairwise(middles)]
+    return [float(np.sqrt(np.mean(move**2))) / probe.level for move in moves]
+
+
+def test_the_step_of_nes_shrinks_only_where_the_score_does_not_rise(noise: Signal) -> None:
+    rising = steps(noise, [0.0, 0.1, 1.0, 0.0, 0.1, 2.0, 0.0, 0.1, 3.0, 0.0, 0.1])
+    assert rising == pytest.approx([0.1] * 3, rel=0.3)
+    falling = steps(noise, [0, 0.1, 4, 0, 0.1, 3, 0, 0.1, 2, 0, 0.1, 1, 0, 0.1, 0, 0, 0.1])
+    assert falling == pytest.approx([0.1, 0.1, 0.05, 0.03, 0.03], rel=0.3)
+
+
 def test_simba_goes_back_where_it_came_from_when_a_step_does_not_help(
     carrier: Signal, toy: Toy
 ) -> None:
@@ -99,6 +135,14 @@ def test_square_is_always_at_the_bound(carrier: Signal, toy: Toy) -> None:
     assert all(snr == pytest.approx(10.0, abs=1.0) for snr in device.snrs_db)
 
 
+def test_square_stays_at_the_bound_by_itself(noise: Signal) -> None:
+    """However many patches it keeps: or the later ones would count for less and less."""
+    probe = Scripted(noise, range(100))
+    run(probe, partial(square.search, settings=square.DEFAULT), np.random.default_rng(0))
+    levels = [float(np.sqrt(np.mean(delta**2))) / probe.level for delta in probe.deltas]
+    assert levels == pytest.approx([1.0] * 101, rel=0.5)
+
+
 def test_patches_shrink_with_the_queries_and_grow_with_the_reach() -> None:
     settings = SquareSettings(cells=Cells(20, 10), share=0.25, halved_at=(10, 20))
     assert patch(settings, 0) == (10, 5)
@@ -122,6 +166,36 @@ def test_the_elite_lives_on_and_is_not_asked_again(carrier: Signal, toy: Toy) ->
     device = Device(hard, 120)
     genetic.genetic(carrier, 3, device, np.random.default_rng(0))
     assert len({signal.tobytes() for signal in device.asked}) == 120
+
+
+def generations(noise: Signal, near: float, generations: int) -> list[Perturbation]:
+    """What is asked where the first one of all is the best, by far, for ever."""
+    probe = Scripted(noise, [-1.0, *[-9.0] * (5 + 4 * generations - 1)])
+    settings = replace(
+        genetic.DEFAULT,
+        temperature=1e-6,
+        mutation=1.0,
+        momentum=1.0,
+        mutation_size=0.05,
+        near=near,
+    )
+    run(probe, partial(genetic.search, settings=settings), np.random.default_rng(0))
+    return probe.deltas
+
+
+def test_the_best_one_is_a_parent_until_there_is_a_better_one(noise: Signal) -> None:
+    best, *others = generations(noise, 0.0, 5)
+    away = [float(np.linalg.norm(delta - best) / np.linalg.norm(best)) for delta in others[5:]]
+    assert away == pytest.approx([0.05] * len(away), rel=0.3)
+
+
+@pytest.mark.parametrize(("near", "follows"), [(0.5, False), (2.0, True)])
+def test_the_gradient_is_asked_for_only_near_the_goal(
+    noise: Signal, near: float, follows: bool
+) -> None:
+    best, *others = generations(noise, near, 5)
+    pairs = pairwise(others)
+    assert any(np.allclose(a + b, 2.0 * best) for a, b in pairs) is follows
 
 
 def test_without_mutation_and_crossing_a_generation_is_the_last_one(
