@@ -22,19 +22,20 @@ from earmark_host.bench.drawing import (
     percent_axis,
 )
 from earmark_host.bench.statistics import proportion_interval
+from earmark_host.memory.simulated import ATTACK_PROFILES
 
 if TYPE_CHECKING:  # 0.5 s to import, and only plots need it
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 DETECTORS = {
-    "neighbours": ("near-copies counted (default)", Look(BLACK, "-", "o", 2.4)),
-    "mean": ("paper, mean", Look(GREEN, "--", "^")),
-    "clip": ("paper, clip", Look(BLUE, "-", "s")),
-    "raw": ("paper, raw", Look(SKY, ":", "D")),
+    "neighbours": ("near-copies counted (default)", Look(BLACK, "-", "", 6.0)),
     "official": ("paper, official", Look(ORANGE, "-", "v", 2.4)),
+    "raw": ("paper, raw", Look(SKY, ":", "D")),
+    "clip": ("paper, clip", Look(BLUE, "-", "s")),
+    "mean": ("paper, mean", Look(GREEN, "--", "^")),
 }
-"""Of the table ``fake_share``: label, look."""
+"""Of the table ``fake_share``: label, look; those that come later lie over the first."""
 
 VARIANTS = {
     (True, False): "official",
@@ -43,15 +44,22 @@ VARIANTS = {
 }
 """Variants of the table ``collapse_cause`` (min-max, clipped) that are detectors too."""
 
-COLLAPSE = (
-    "Fakes come from clips that are like nothing else. A query of the attack then scores about the "
-    "share of its own kind in the memory, right panel. `official` first scales the similarities\n"
-    "of a memory to 0..1 (min-max), which makes one of any benign memory's a 1: that lifts what "
-    "benign queries score, and the limit with them, until the falling score meets it.\n"
-    "All limits let one benign query in a thousand alarm. The default looks at each earlier query "
-    "for itself; its rate is counted from the attack's sixth query on."
-)
-"""Under the plot of the collapse; measured in the table ``collapse_cause``."""
+COLLAPSE = """\
+Why `official` collapses: fakes are like nothing else, so the
+score of an attack query falls with the share of its own kind in
+the memory. `official` first scales the similarities of a memory
+to 0..1 (min-max), which makes one of any benign memory's a 1:
+benign scores rise, and with them the limit, which lets one
+benign query in a thousand alarm. The falling score meets it
+early. `raw` has the same score, and a limit far below.
+
+Unclipped weights (`raw`, `official`) can nearly cancel out, and
+then a score has no bound: at about 50 % fakes, and with benign
+music, whose limit is thus over what attacks score.
+
+The default looks at each earlier query for itself. Its queries
+are counted from the attack's sixth on."""
+"""Beside the plot of the collapse; measured in the table ``collapse_cause``."""
 
 CHANNELS = {
     "digital": "by cable",
@@ -59,6 +67,12 @@ CHANNELS = {
     "ota10": "over the air, noise at 10 dB",
 }
 """Of the table ``attacks_steps``, in the order of the panels."""
+
+ENDED = (
+    "An attack ends when it is heard as the target: one that is so before its sixth query is never "
+    "noticed."
+)
+"""Under the plot of the queries to the alarm."""
 
 PAIRS = {
     "What households say": {
@@ -135,36 +149,49 @@ def draw(report: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def _fakes(rows: Table, causes: Table) -> Figure | None:
-    """Queries flagged and streams caught against the share of fakes, and the cause."""
-    if not rows:
+    """Queries flagged and attacks noticed against the share of fakes, and the cause."""
+    kinds = {
+        kind: [row for row in rows if ATTACK_PROFILES[row["attack"]].carrier == kind]
+        for kind in ("speech", "music")
+    }
+    kinds = {kind: mine for kind, mine in kinds.items() if mine}
+    if not kinds:
         return None
-    figure = new_figure(12.5, 5.0)
-    panels = figure.subplots(1, 3 if causes else 2)
-    flagged, caught = panels[:2]
-    for name, (label, look) in DETECTORS.items():
-        mine = [row for row in rows if row["detector"] == name]
-        _line(flagged, *_pooled(mine, "flagged_share", "attack_queries", 100.0), label, look)
-        _line(caught, *_pooled(mine, "caught_share", "streams", 100.0), label, look)
-    flagged.set_title("Attack queries that alarm, %")
-    caught.set_title("Attacks that ever alarm, %")
-    for axes in (flagged, caught):
-        percent_axis(axes)
+    columns = len(kinds) + bool(causes)
+    figure = new_figure(4.4 * columns, 7.2)
+    panels = figure.subplots(2, columns, squeeze=False)
+    for column, (kind, mine) in enumerate(kinds.items()):
+        names = ", ".join(dict.fromkeys(row["attack"].upper() for row in mine))
+        flagged, caught = panels[:, column]
+        flagged.set_title(f"{kind} ({names}): queries that alarm, %")
+        caught.set_title(f"{kind}: attacks that ever alarm, %")
+        for name, (label, look) in DETECTORS.items():
+            some = [row for row in mine if row["detector"] == name]
+            _line(flagged, *_pooled(some, "flagged_share", "attack_queries", 100.0), label, look)
+            _line(caught, *_pooled(some, "caught_share", "streams", 100.0), label, look)
+        for axes in (flagged, caught):
+            percent_axis(axes)
+            _against_fakes(axes)
     if causes:
-        _cause(panels[2], causes)
-        figure.supxlabel(COLLAPSE, x=0.01, ha="left", fontsize=9)
-    for axes in panels:
-        axes.set_xlabel("fakes among the attacker's queries, %")
-        axes.set_xticks(range(0, 101, 20))
-        axes.grid(axis="y", color=LIGHT, lw=0.5)
-        axes.set_axisbelow(True)
+        _cause(panels[0, -1], causes)
+        _against_fakes(panels[0, -1])
+        panels[1, -1].set_axis_off()
+        panels[1, -1].text(0.0, 1.0, COLLAPSE, va="top", fontsize=9, linespacing=1.35)
     figure.legend(
-        *flagged.get_legend_handles_labels(),
+        *panels[0, 0].get_legend_handles_labels(),
         loc="outside upper left",
         ncols=len(DETECTORS),
         frameon=False,
         handlelength=3.0,
     )
     return figure
+
+
+def _against_fakes(axes: Axes) -> None:
+    axes.set_xlabel("fakes among the attacker's queries, %")
+    axes.set_xticks(range(0, 101, 20))
+    axes.grid(axis="y", color=LIGHT, lw=0.5)
+    axes.set_axisbelow(True)
 
 
 def _cause(axes: Axes, causes: Table) -> None:
@@ -187,7 +214,7 @@ def _cause(axes: Axes, causes: Table) -> None:
             )
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.set_title("Why: score of an attack query (speech)")
+    axes.set_title("speech: median score of attack queries")
 
 
 def _pooled(
@@ -244,6 +271,7 @@ def _steps(rows: Table) -> Figure | None:
         axes.set_axisbelow(True)
         percent_axis(axes)
     panels[0].set_ylabel("attacks, %")
+    figure.supxlabel(ENDED, x=0.01, ha="left", fontsize=9)
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False
     )
@@ -334,7 +362,7 @@ def _likeness(rows: Table) -> Figure | None:
     panels = {title: kinds for title, kinds in panels.items() if kinds}
     if not panels:
         return None
-    figure = new_figure(8.5, 2.5 * len(panels) + 0.6)
+    figure = new_figure(10.0, 2.3 * len(panels) + 0.6)
     all_axes = figure.subplots(len(panels), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     lowest = 100.0 * min(row["share"] for row in rows)
     for axes, (title, kinds) in zip(all_axes, panels.items(), strict=True):
@@ -355,7 +383,7 @@ def _likeness(rows: Table) -> Figure | None:
         axes.yaxis.set_major_formatter("{x:g}")
         axes.set_ylabel("pairs, %")
         axes.set_title(title)
-        axes.legend(loc="upper right", framealpha=0.9, edgecolor="none", fontsize=9)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
     all_axes[0].set_xlim(0.0, max(row["to"] for row in rows) + 0.1)
     all_axes[-1].set_xlabel("likeness / limit (shaded: the detector counts the pair as copies)")
     return figure

@@ -29,6 +29,7 @@ from earmark_host.bench.memory.likeness import (
 from earmark_host.bench.memory.likeness_figures import figures
 from earmark_host.bench.memory.setup import Setup
 from earmark_host.bench.report import Row
+from earmark_host.bench.statistics import proportion_interval
 from earmark_host.memory.benign import Pairs, word_sets
 from earmark_host.memory.evasion import with_own_noise
 from earmark_host.memory.stream import Query, Stream
@@ -158,6 +159,14 @@ def test_the_interval_is_over_streams_and_not_over_pairs() -> None:
     one_by_one = [np.array([value]) for group in wide for value in group]
     low, high = counted(Seen("noise_0", one_by_one))["likeness"][0]["ci95"]
     assert 0.4 < low < 0.5 < high < 0.6
+
+
+def test_a_single_hit_has_the_exact_interval_at_least() -> None:
+    alone = [np.array([2.0]), *(np.array([0.5]) for _ in range(999))]
+    low, high = counted(Seen("same_phrase_others", alone))["likeness"][0]["ci95"]
+    exact = proportion_interval(1, 1000)
+    assert low <= exact[0]
+    assert high == exact[1]  # drawn again, 1 in 1,000 comes 3 times at most
 
 
 def test_the_histogram_has_all_pairs_in_bars_that_hold_them() -> None:
