@@ -144,6 +144,7 @@ class _Shard:
         self._sizes = np.zeros(SHARD, np.int32)
         self._packed: list[bytes] = []
         self._stale = False
+        self._longest = 0
         self._starts: NDArray[np.int64] = np.zeros(BINS + 1, np.int64)
         self._keys: NDArray[np.int32] = np.zeros(0, np.int32)  # slot * _SPAN + frame, by bin
 
@@ -185,6 +186,10 @@ class _Shard:
         keys >>= _COARSE_BITS
         width = _SPAN >> _COARSE_BITS
         count = np.bincount(keys, minlength=len(self) * width).reshape(len(self), width)
+        # Most fingerprints are short, and most shifts cannot come up.
+        lowest = (MAX_FRAMES - int(frames.max())) >> _COARSE_BITS
+        highest = (MAX_FRAMES + self._longest) >> _COARSE_BITS
+        count = count[:, max(0, lowest - 1) : highest + 2]
         # A shift at the border of two steps divides its votes between them.
         votes: NDArray[np.float64] = (count[:, 1:] + count[:, :-1]).max(axis=1).astype(np.float64)
         votes /= np.sqrt(np.maximum(self._sizes[: len(self)], 1))
@@ -198,6 +203,7 @@ class _Shard:
         slots = np.repeat(np.arange(len(self), dtype=np.int32), self._sizes[: len(self)])
         frames, wide = peaks_of(b"".join(self._packed))
         bins = wide.astype(np.uint8)
+        self._longest = int(frames.max(initial=0))
         order = np.argsort(bins, kind="stable")  # of bytes: a radix sort
         self._keys = ((slots << _SPAN_BITS) + frames)[order]
         self._starts = np.searchsorted(bins[order], np.arange(BINS + 1)).astype(np.int64)

@@ -82,6 +82,14 @@ def test_digital_silence_can_be_changed_too(sound: Signal) -> None:
     assert np.linalg.norm(delta[: RATE_HZ // 2]) > 0.9 * np.linalg.norm(delta) > 0.0
 
 
+def test_where_the_carrier_is_silent_a_cell_still_fills_its_time(sound: Signal) -> None:
+    half = sound.copy()
+    half[: RATE_HZ // 2] = 0.0
+    power = basis(half)(one(2, 8)) ** 2
+    middle = power @ np.arange(power.size) / power.sum() / RATE_HZ
+    assert middle == pytest.approx(2 / 7, abs=0.03)
+
+
 def test_the_length_is_the_carriers(sound: Signal) -> None:
     for size in (SHORTEST, 1001, 12345):
         assert basis(sound[:size])(one(0, 0)).shape == (size,)

@@ -168,15 +168,18 @@ def test_the_elite_lives_on_and_is_not_asked_again(carrier: Signal, toy: Toy) ->
     assert len({signal.tobytes() for signal in device.asked}) == 120
 
 
-def generations(noise: Signal, near: float, generations: int) -> list[Perturbation]:
+def generations(
+    noise: Signal, count: int, near: float, mutation: float = 1.0, gain: float = 0.01
+) -> list[Perturbation]:
     """What is asked where the first one of all is the best, by far, for ever."""
-    probe = Scripted(noise, [-1.0, *[-9.0] * (5 + 4 * generations - 1)])
+    probe = Scripted(noise, [-1.0, *[-9.0] * (6 + 4 * (count - 1) - 2)])
     settings = replace(
         genetic.DEFAULT,
         temperature=1e-6,
-        mutation=1.0,
+        mutation=mutation,
         momentum=1.0,
         mutation_size=0.05,
+        gain=gain,
         near=near,
     )
     run(probe, partial(genetic.search, settings=settings), np.random.default_rng(0))
@@ -184,16 +187,24 @@ def generations(noise: Signal, near: float, generations: int) -> list[Perturbati
 
 
 def test_the_best_one_is_a_parent_until_there_is_a_better_one(noise: Signal) -> None:
-    best, *others = generations(noise, 0.0, 5)
+    best, *others = generations(noise, 5, 0.0)
     away = [float(np.linalg.norm(delta - best) / np.linalg.norm(best)) for delta in others[5:]]
     assert away == pytest.approx([0.05] * len(away), rel=0.3)
+
+
+def test_mutation_sets_in_where_the_best_score_stands_still(noise: Signal) -> None:
+    best, *others = generations(noise, 3, 0.0, mutation=0.0, gain=genetic.STANDSTILL)
+    second, third = others[5:9], others[9:]
+    assert all(np.allclose(child, best) for child in second)
+    assert len(third) == 4
+    assert not any(np.allclose(child, best) for child in third)
 
 
 @pytest.mark.parametrize(("near", "follows"), [(0.5, False), (2.0, True)])
 def test_the_gradient_is_asked_for_only_near_the_goal(
     noise: Signal, near: float, follows: bool
 ) -> None:
-    best, *others = generations(noise, near, 5)
+    best, *others = generations(noise, 5, near)
     pairs = pairwise(others)
     assert any(np.allclose(a + b, 2.0 * best) for a, b in pairs) is follows
 
