@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
-Carrier: TypeAlias = Literal["speech", "music"]
-"""What a query was taken to be."""
+from earmark.memory.carrier import CarrierKind
 
 MAX_FINGERPRINT_BYTES = 960
 """Longest fingerprint, bytes. A remembered query takes 40 bytes more on the disk, in all 1,000 of
@@ -28,7 +27,7 @@ MAX_UNIX_S = 253_402_300_799.0
 """End of the year 9999, s since 1970: the last time that Python can print."""
 
 _NONE = 0xFFFF_FFFF
-_CARRIERS: tuple[Carrier, ...] = get_args(Carrier)
+_CARRIERS: tuple[CarrierKind, ...] = get_args(CarrierKind)
 _ROUNDING = 1e-6
 """By how much a computed cosine may be beyond 1."""
 
@@ -66,7 +65,7 @@ class Remembered:
     number: int
     at_unix_s: float
     fingerprint: bytes = field(repr=False)
-    carrier: Carrier
+    carrier: CarrierKind
     nearest: int | None
     similarity: float
     cluster: int | None
@@ -131,7 +130,7 @@ class Cluster:
     """
 
     id: int
-    carrier: Carrier
+    carrier: CarrierKind
     first_unix_s: float
     last_unix_s: float
     count: int
@@ -202,7 +201,7 @@ def _unpacked(shape: struct.Struct, raw: bytes, at: int) -> tuple[Any, ...]:
     return shape.unpack_from(raw, at)
 
 
-def _carrier(code: int) -> Carrier:
+def _carrier(code: int) -> CarrierKind:
     if code >= len(_CARRIERS):
         raise ValueError("there is no such carrier")
     return _CARRIERS[code]

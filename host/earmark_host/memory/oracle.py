@@ -13,9 +13,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.memory import CarrierKind
 from earmark.signal import Signal
 from earmark_host.memory.channel import Channel
-from earmark_host.memory.stream import CarrierKind, Query, Stream
+from earmark_host.memory.stream import Query, Stream
 from earmark_host.memory.victims import OTHER, Victim
 
 

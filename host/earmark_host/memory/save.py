@@ -20,9 +20,10 @@ import soundfile
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from earmark.errors import EarmarkError
+from earmark.memory import CarrierKind
 from earmark.signal import RATE_HZ, Signal
 from earmark_host.memory.lazy import Lazy
-from earmark_host.memory.stream import CarrierKind, Query, Stream
+from earmark_host.memory.stream import Query, Stream
 
 INDEX = "stream.json"
 """Name of the file that says what the others are."""

@@ -30,9 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal as sps
 
+from earmark.memory import CarrierKind
 from earmark.signal import RATE_HZ, Signal, gain, rms
 from earmark_host.memory.lazy import Lazy
-from earmark_host.memory.stream import CarrierKind, Query, Stream
+from earmark_host.memory.stream import Query, Stream
 
 INTERVAL_S = 10.0
 """Time between two queries, s: one is played (4 s) and answered. No detector depends on it."""

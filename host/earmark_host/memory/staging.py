@@ -17,7 +17,7 @@ import numpy as np
 
 from earmark.audio.room_model import LOUDSPEAKER
 from earmark.errors import EarmarkError
-from earmark.memory import MemorySettings, Thresholds, carrier
+from earmark.memory import CarrierKind, MemorySettings, Thresholds, carrier
 from earmark.memory.neighbours import Neighbours, NeighboursDetector, fingerprint
 from earmark.signal import BLOCK, RATE_HZ, Signal
 from earmark_host.bench.corpus import Clip, Corpus
@@ -28,7 +28,7 @@ from earmark_host.memory.material import Material
 from earmark_host.memory.oracle import DeviceOracle
 from earmark_host.memory.scripts import one_of, shuffled
 from earmark_host.memory.simulated import INTERVAL_S
-from earmark_host.memory.stream import CarrierKind, Stream
+from earmark_host.memory.stream import Stream
 from earmark_host.memory.victims import OTHER, Victim
 from earmark_host.memory.victims.keyword import KeywordModel, Labelled, train
 from earmark_host.memory.victims.sphinx import SphinxModel

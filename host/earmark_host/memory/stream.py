@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
 
+from earmark.memory import CarrierKind
 from earmark.signal import Signal
-
-CarrierKind: TypeAlias = Literal["speech", "music"]
-"""What an attacker starts from, and what a clip is taken to be."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from earmark.memory.carrier import CarrierKind
 from earmark.memory.entries import (
     MAX_CLUSTER_BYTES,
     MAX_EXEMPLARS,
@@ -16,7 +17,6 @@ from earmark.memory.entries import (
     MAX_NUMBER,
     MAX_QUERY_BYTES,
     MAX_UNIX_S,
-    Carrier,
     Cluster,
     Remembered,
     decoded_id,
@@ -30,7 +30,7 @@ CLUSTER = Cluster(2, "speech", 1.8e9, 1.8e9 + 60.5, 12, False, (b"one", b"", b"t
 
 def random_query(rng: random.Random) -> Remembered:
     number = rng.randrange(1, MAX_NUMBER + 1)
-    carrier: Carrier = rng.choice(["speech", "music"])
+    carrier: CarrierKind = rng.choice(["speech", "music"])
     return Remembered(
         number=number,
         at_unix_s=rng.uniform(0.0, MAX_UNIX_S),
@@ -43,7 +43,7 @@ def random_query(rng: random.Random) -> Remembered:
 
 
 def random_cluster(rng: random.Random) -> Cluster:
-    carrier: Carrier = rng.choice(["speech", "music"])
+    carrier: CarrierKind = rng.choice(["speech", "music"])
     return Cluster(
         id=rng.randrange(MAX_NUMBER + 1),
         carrier=carrier,

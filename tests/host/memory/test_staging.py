@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from earmark.audio import load_room
 from earmark.demo.clips import ClipKind, load_clips
 from earmark.errors import EarmarkError
-from earmark.memory import MemorySettings, shipped
+from earmark.memory import CarrierKind, MemorySettings, shipped
 from earmark.signal import RATE_HZ, Signal
 from earmark_host.bench.corpus import Corpus
 from earmark_host.memory import staging
 from earmark_host.memory.fold import fold
 from earmark_host.memory.material import Material
 from earmark_host.memory.staging import Attempt, ChannelName, Gate, Scene, attempt, keyword
-from earmark_host.memory.stream import CarrierKind
 from earmark_host.memory.victims import OTHER
 
 SENTENCES = [clip.signal for clip in load_clips().all(ClipKind.COMMAND)]

@@ -15,6 +15,7 @@ from typing import TypeAlias, get_args
 
 import numpy as np
 
+from earmark.memory import CarrierKind
 from earmark.memory.paper import PaperSettings
 from earmark_host.bench.corpus import Clip
 from earmark_host.bench.memory.attacks_adaptive import (
@@ -33,7 +34,6 @@ from earmark_host.bench.memory.hidden import hidden
 from earmark_host.bench.memory.setup import Setup
 from earmark_host.bench.memory.watch import Marked, marked, score_paper
 from earmark_host.memory.staging import ChannelName, Scene, VictimName, victim
-from earmark_host.memory.stream import CarrierKind
 from earmark_host.memory.victims import OTHER
 from earmark_host.memory.victims.keyword import KeywordModel
 

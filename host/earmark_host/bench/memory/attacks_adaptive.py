@@ -9,6 +9,7 @@ from typing import get_args
 
 import numpy as np
 
+from earmark.memory import CarrierKind
 from earmark.memory.neighbours import Neighbours, NeighboursDetector
 from earmark_host.bench.memory.attacks_run import Alarm, Trial, first_alarm
 from earmark_host.bench.memory.setup import Setup
@@ -18,7 +19,7 @@ from earmark_host.memory.evasion.hiding import DAY_S
 from earmark_host.memory.random_streams import heard, recordings
 from earmark_host.memory.simulated import INTERVAL_S
 from earmark_host.memory.staging import ChannelName, Gate, Scene
-from earmark_host.memory.stream import CarrierKind, Query
+from earmark_host.memory.stream import Query
 
 EVADED_QUERIES = 60
 """Queries of a changed attack that the detector is shown."""
@@ -192,9 +193,9 @@ def restart(setup: Setup, piece: Restart) -> list[RestartSeen]:
     device.now_s += AWAY_DAYS * DAY_S / 2.0
     rng = setup.rng("household in between", 0)
     carriers = {attempt.clip for attempt, _, _ in attempts}
-    clips = [
-        each for each in recordings(setup.material, "speech", rng) if each[0] not in carriers
-    ][: piece.benign]
+    clips = [each for each in recordings(setup.material, "speech", rng) if each[0] not in carriers][
+        : piece.benign
+    ]
     withheld = sum(
         device.hears(mark).alarm
         for clip, start_s in clips

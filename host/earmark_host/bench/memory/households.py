@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeAlias, get_args
 
 import numpy as np
@@ -20,10 +19,8 @@ from earmark_host.bench.memory.watch import (
     marked,
     score_paper,
 )
-from earmark_host.memory.duplicates import distinct
 from earmark_host.memory.fold import owner
 from earmark_host.memory.households import household, plan, repeats
-from earmark_host.memory.material import Material
 from earmark_host.memory.random_streams import heard, recordings
 from earmark_host.memory.scripts import Kind, RepeatKind
 from earmark_host.memory.stream import Query
@@ -172,7 +169,7 @@ def hold(setup: Setup, piece: Piece) -> Seen:
     """Let a piece be heard."""
     match piece:
         case Homes():
-            planned = plan(_material(setup), setup.rng("plan", 0), piece.human)
+            planned = plan(setup.distinct, setup.rng("plan", 0), piece.human)
             mine = range(piece.first, len(planned), CHUNKS)
             return [_home(setup, *planned[index], setup.rng("home", index)) for index in mine]
         case Machine():
@@ -182,7 +179,7 @@ def hold(setup: Setup, piece: Piece) -> Seen:
 
 
 def _home(setup: Setup, kind: Kind, queries: int, rng: np.random.Generator) -> HomeSeen:
-    stream = household(kind, _material(setup), rng, queries)
+    stream = household(kind, setup.distinct, rng, queries)
     marks = list(marked(stream.queries, rng, NOISES_DB))
     said = list(count_neighbours(marks, setup.settings, setup.thresholds))
     means = [each.mean for each in said if each.mean is not None]
@@ -207,7 +204,7 @@ def _paper(setup: Setup, marks: Sequence[Marked], flags: PaperSettings) -> tuple
 
 def _machine(setup: Setup, piece: Machine) -> MachineSeen:
     rng = setup.rng(f"machine {piece.kind}", piece.index)
-    stream = repeats(piece.kind, _material(setup), rng, 2 * HEARINGS)
+    stream = repeats(piece.kind, setup.distinct, rng, 2 * HEARINGS)
     detector = NeighboursDetector(setup.settings.neighbours, setup.thresholds.neighbours)
     alarm: int | None = None
     passed = hearings = 0
@@ -225,7 +222,7 @@ def _machine(setup: Setup, piece: Machine) -> MachineSeen:
 
 
 def _pool(setup: Setup, piece: Pool) -> PoolSeen:
-    material = _material(setup)
+    material = setup.distinct
     rng = setup.rng(f"pool {piece.carrier}", piece.first)
     # The same order for all pieces, so that no two of them take the same recording.
     every = recordings(material, piece.carrier, setup.rng(f"order of {piece.carrier}", 0))
@@ -239,13 +236,3 @@ def _pool(setup: Setup, piece: Pool) -> PoolSeen:
             for noise_db in NOISES_DB:
                 paper[noise_db].append(mark.paper[noise_db])
     return PoolSeen(piece.carrier, paper, [owner(clip) for clip, _ in mine], right)
-
-
-def _material(setup: Setup) -> Material:
-    """The clips without recordings that are in the corpus under two names."""
-    return _distinct(setup.material)
-
-
-@lru_cache(maxsize=1)
-def _distinct(material: Material) -> Material:
-    return distinct(material)[0]

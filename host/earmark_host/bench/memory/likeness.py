@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.memory import CarrierKind
 from earmark.memory.neighbours import Fingerprint, NeighboursLimits, fingerprint
 from earmark_host.bench.memory.attacks_run import Trial
 from earmark_host.bench.memory.setup import Setup
 from earmark_host.memory.benign import Pairs, others, takes, word_sets
-from earmark_host.memory.duplicates import distinct
 from earmark_host.memory.evasion import with_own_noise, with_speed, with_trims
-from earmark_host.memory.material import Material
 from earmark_host.memory.staging import ChannelName, Scene, channel_for
-from earmark_host.memory.stream import CarrierKind, Stream
+from earmark_host.memory.stream import Stream
 
 AIRS: tuple[ChannelName, ...] = ("ota20", "ota10")
 """Ways through a room, beside the cable."""
@@ -161,7 +159,7 @@ def _others(setup: Setup, piece: Others) -> list[Seen]:
     limits = setup.thresholds.neighbours
     return [
         Seen(name, [np.array([ratio]) for ratio in ratios(pairs, limits)])
-        for name, pairs in others(_distinct(setup.material), piece.pairs, rng)
+        for name, pairs in others(setup.distinct, piece.pairs, rng)
     ]
 
 
@@ -208,9 +206,3 @@ def _over_the_air(
 ) -> list[Fingerprint]:
     way = channel_for(name, setup.material, rng)
     return [fingerprint(way(query.signal, rng)) for query in stream.queries]
-
-
-@lru_cache(maxsize=1)
-def _distinct(material: Material) -> Material:
-    """The clips without recordings that are in the corpus under two names."""
-    return distinct(material)[0]

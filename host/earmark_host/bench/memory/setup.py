@@ -11,6 +11,7 @@ import numpy as np
 from earmark.audio import load_room
 from earmark.memory import MemorySettings, Thresholds, shipped
 from earmark_host.bench.corpus import Corpus
+from earmark_host.memory.duplicates import distinct
 from earmark_host.memory.fold import Fold
 from earmark_host.memory.material import Material
 
@@ -42,6 +43,11 @@ class Setup:
         return _material(self.data, self.side)
 
     @property
+    def distinct(self) -> Material:
+        """The same without recordings that the corpus holds under two names."""
+        return _distinct(self.material)
+
+    @property
     def thresholds(self) -> Thresholds:
         """The table that ships: a bench never calibrates."""
         return shipped()
@@ -59,3 +65,8 @@ def held_back(corpus: Corpus, table: Thresholds) -> Fold | None:
 @lru_cache(maxsize=2)
 def _material(data: Path, side: Fold | None) -> Material:
     return Material.of(Corpus.open(data), side, [load_room(name) for name in ROOMS])
+
+
+@lru_cache(maxsize=2)
+def _distinct(material: Material) -> Material:
+    return distinct(material)[0]
