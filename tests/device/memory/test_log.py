@@ -854,11 +854,16 @@ def test_signal_is_not_mistaken_for_a_failed_write(
         return 7
 
     filled(path, FEW)
+    # Where the tests run in the background, the signal is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with opened(path) as log:
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "pwrite", broken)
-            with pytest.raises(KeyboardInterrupt):
-                log.append(1, b"a long record that is broken off")
+        try:
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "pwrite", broken)
+                with pytest.raises(KeyboardInterrupt):
+                    log.append(1, b"a long record that is broken off")
+        finally:
+            signal.signal(signal.SIGINT, before)
         log.append(2, b"")
         assert path.stat().st_size == log.size_bytes
     assert read(path) == ([*FEW, (2, b"")], Damage())
