@@ -68,13 +68,18 @@ class Look:
     width: float = 1.8
 
 
-def draw_all(plots: Mapping[str, Callable[[], Figure | None]], folder: Path) -> list[Path]:
+def draw_all(
+    plots: Mapping[str, Callable[[], Figure | None]],
+    folder: Path,
+    wanted: str = "give the report of a run with such a part",
+) -> list[Path]:
     """Draw plots as PNG and SVG.
 
     Parameters
     ----------
     plots : by the name of the file; one that gives None is left out.
     folder : made if it is missing; files of the same names are replaced.
+    wanted : what to do when there is nothing to draw.
 
     Returns
     -------
@@ -100,9 +105,7 @@ def draw_all(plots: Mapping[str, Callable[[], Figure | None]], folder: Path) -> 
             if figure is not None:
                 written += _saved(figure, folder / name)
     if not written:
-        raise EarmarkError(
-            "the report has no table that is drawn", "give the report of a run with such a part"
-        )
+        raise EarmarkError("the report has no table that is drawn", wanted)
     return written
 
 
@@ -162,7 +165,8 @@ def _explained(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise EarmarkError(
-            f"{folder} cannot be written ({error.strerror or error})", "give another folder"
+            f"{folder} cannot be written ({error.strerror or error})",
+            "give another folder with --out or --plots",
         ) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise EarmarkError(

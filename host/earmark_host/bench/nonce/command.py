@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -14,8 +12,9 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from earmark.config import Config
-from earmark.errors import ConfigError, EarmarkError
+from earmark.errors import ConfigError
 from earmark.nonce import NonceSettings
+from earmark_host.bench.drawing import check_drawable
 from earmark_host.bench.nonce.plots import draw
 from earmark_host.bench.nonce.run import Part, run
 from earmark_host.bench.report import check_writable
@@ -45,7 +44,7 @@ def bench_nonce(
     """
     check_writable(json)
     if plots is not None:
-        _check_plots(plots)
+        check_drawable(plots)
     try:
         report = run(
             data,
@@ -65,28 +64,6 @@ def bench_nonce(
     if plots is not None:
         for path in draw(report.to_json(), plots):
             typer.echo(f"drawn: {path}")
-
-
-def _check_plots(folder: Path) -> None:
-    """Find out before the work that the plots can be drawn and have a place.
-
-    Raises
-    ------
-    EarmarkError
-        matplotlib is missing, or the folder can be neither made nor written.
-    """
-    if find_spec("matplotlib") is None:
-        raise EarmarkError(
-            "plots need matplotlib, which is missing", "install Earmark with its extra 'host'"
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EarmarkError(
-            f"{folder} cannot be made ({error.strerror})", "give another folder with --plots"
-        ) from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise EarmarkError(f"{folder} cannot be written", "give another folder with --plots")
 
 
 def _config(level_dbspl_1m: float | None, waveform: Literal["spread", "bfsk"] | None) -> Config:

@@ -1,59 +1,32 @@
-"""The plots of ``bench nonce``, drawn from the tables of its report.
-
-A plot needs nothing but the report, so that all can be drawn again from a file. What a report
-has no table for is left out. Colours are those of Okabe and Ito (2008), told apart by people
-who are colour-blind; lines also differ by their dashes, and are named where they are.
-"""
+"""The plots of ``bench nonce``, drawn from the tables of its report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from earmark.errors import EarmarkError
+from earmark_host.bench.drawing import (
+    AMBER,
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    LIGHT,
+    ORANGE,
+    PURPLE,
+    SKY,
+    Look,
+    Table,
+    draw_all,
+    error_bars,
+    new_figure,
+    percent_axis,
+)
 
 if TYPE_CHECKING:  # 0.5 s to import, and only this command needs it
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Table: TypeAlias = Sequence[Mapping[str, Any]]
-"""Rows of a table, as the report has them."""
-
-DPI = 150
-"""Of the PNG, pixels an inch: 8 inches are as wide as a page on a screen."""
-
-BLACK, GREY, LIGHT = "#222222", "#767676", "#c9c9c9"
-BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#E69F00",
-)
-
-STYLE: Any = {
-    "font.size": 10.0,
-    "axes.titlesize": 11.0,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": BLACK,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "xtick.labelcolor": BLACK,
-    "ytick.labelcolor": BLACK,
-    "text.color": BLACK,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 4.5,
-    "figure.constrained_layout.use": True,
-    "svg.hashsalt": "earmark",  # the same report gives the same file
-}
 
 PLACES = {
     ("quiet", 1.0): "1 m, quiet",
@@ -72,16 +45,6 @@ RECORDERS = {
     "r3": ("R3, 27 cm from the device", GREEN, "^"),
 }
 """Recorders: name, colour, marker."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a line looks: colour, dashes, marker, width."""
-
-    colour: str
-    dashes: str | tuple[int, tuple[int, ...]] = "-"
-    marker: str = "o"
-    width: float = 1.8
 
 
 LOOKS = {
@@ -159,24 +122,8 @@ def draw(
         matplotlib is missing, a table lacks a column, there is nothing to draw, or a file
         cannot be written.
     """
-    try:
-        import matplotlib  # noqa: PLC0415 - see above
-    except ImportError as error:
-        raise EarmarkError(
-            f"plots cannot be drawn ({error})", "install Earmark with its extra 'host'"
-        ) from error
-    written: list[Path] = []
-    with matplotlib.rc_context(STYLE), _explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, plot in _plots(report, other).items():
-            figure = plot()
-            if figure is not None:
-                written += _saved(figure, folder / name)
-    if not written:
-        raise EarmarkError(
-            "the report has no table that is drawn", "give the report of `earmark-host bench nonce`"
-        )
-    return written
+    wanted = "give the report of `earmark-host bench nonce`"
+    return draw_all(_plots(report, other), folder, wanted)
 
 
 def _plots(
@@ -195,30 +142,6 @@ def _plots(
     }
 
 
-def _saved(figure: Figure, path: Path) -> list[Path]:
-    png, svg = path.with_suffix(".png"), path.with_suffix(".svg")
-    figure.savefig(png, dpi=DPI)
-    figure.savefig(svg, metadata={"Date": None})
-    return [png, svg]
-
-
-@contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """One clear line in the place of a traceback."""
-    try:
-        yield
-    except OSError as error:
-        raise EarmarkError(
-            f"{folder} cannot be written ({error.strerror or error})",
-            "give another folder with --out",
-        ) from error
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise EarmarkError(
-            f"a table of the report is not as expected ({type(error).__name__}: {error})",
-            "draw it with the version of Earmark that wrote it",
-        ) from error
-
-
 # -- success against level ------------------------------------------------------------------
 
 
@@ -230,7 +153,7 @@ def _success(success: Table, curves: Table) -> Figure | None:
     names = list(dict.fromkeys(row["receiver"] for row in here))
     panels = {title: [n for n in names if n.startswith(begin)] for title, begin in KINDS.items()}
     panels = {title: some for title, some in panels.items() if some}
-    figure = _figure(10.0, 3.4 * -(-len(panels) // 2) + 0.6)
+    figure = new_figure(10.0, 3.4 * -(-len(panels) // 2) + 0.6)
     axes = figure.subplots(-(-len(panels) // 2), 2, sharex=True, sharey=True, squeeze=False).flat
     for panel, (title, some) in zip(axes, panels.items(), strict=False):
         for name in names:
@@ -244,7 +167,7 @@ def _success(success: Table, curves: Table) -> Figure | None:
         for name in some:
             _line(panel, here, name, bars=len(some) <= FEW)
         panel.set_title(title)
-        _percent(panel)
+        percent_axis(panel)
         _named_lines(panel)
     figure.suptitle(f"32 bits under speech for 4 s, {PLACES['quiet', 1.0]}", x=0.01, ha="left")
     figure.supxlabel(NSR, fontsize=10)
@@ -257,7 +180,7 @@ def _conditions(success: Table) -> Figure | None:
     places = [place for place in PLACES if _at(success, *place)]
     if len(places) < 2:
         return None
-    figure = _figure(11.0, 4.2)
+    figure = new_figure(11.0, 4.2)
     panels = figure.subplots(1, len(places), sharex=True, sharey=True)
     shown = [name for name in LOOKS if name in _shown(_at(success, *places[0]))]
     for axes, place in zip(panels, places, strict=True):
@@ -265,7 +188,7 @@ def _conditions(success: Table) -> Figure | None:
         for name in shown:
             _line(axes, here, name)
         axes.set_title(PLACES[place])
-        _percent(axes)
+        percent_axis(axes)
     figure.legend(
         *panels[0].get_legend_handles_labels(),
         loc="outside upper left",
@@ -284,7 +207,7 @@ def _levels(levels: Table) -> Figure | None:
     if not here:
         return None
     here = sorted(here, key=lambda row: (_known(row["nsr_99_db"]), _known(row["nsr_90_db"])))
-    figure = _figure(9.0, 0.42 * len(here) + 1.4)
+    figure = new_figure(9.0, 0.42 * len(here) + 1.4)
     axes = figure.subplots()
     for place, row in enumerate(here):
         look = LOOKS.get(row["receiver"], Look(GREY))
@@ -378,7 +301,7 @@ def _stale(rows: Table) -> Figure | None:
     """Replays recognised, against the loudness of the nonces."""
     if not rows:
         return None
-    figure = _figure(7.5, 4.4)
+    figure = new_figure(7.5, 4.4)
     axes = figure.subplots()
     for recorder, (label, colour, marker) in RECORDERS.items():
         some = [row for row in rows if row["recorder"] == recorder]
@@ -397,11 +320,11 @@ def _shares(
     """Share found against the loudness of the nonce, with its intervals."""
     rows = sorted(rows, key=lambda row: row["nonce_dbspl_1m"])
     x, y = _columns(rows, "nonce_dbspl_1m", "found_share", 100.0)
-    bars = _bars(rows, "found_share")
+    bars = error_bars(rows, "found_share")
     style: dict[str, Any] = {"color": colour, "ls": dashes, "marker": marker, "elinewidth": 1.0}
     axes.errorbar(x, y, yerr=bars, label=label, **style)
     axes.locator_params(axis="x", integer=True, steps=[1, 5, 10])
-    _percent(axes)
+    percent_axis(axes)
 
 
 def _removal(rows: Table) -> Figure | None:
@@ -412,7 +335,7 @@ def _removal(rows: Table) -> Figure | None:
     first = [row for row in rows if row["recorder"] == rows[0]["recorder"]]
     first = sorted(first, key=lambda row: (-row["detect_share"], _known(row["stoi"])))
     attacks = {row["attack"]: place for place, row in enumerate(first)}
-    figure = _figure(9.5, 0.27 * len(attacks) + 1.7)
+    figure = new_figure(9.5, 0.27 * len(attacks) + 1.7)
     found, left = figure.subplots(1, 2, sharey=True)
     for number, recorder in enumerate(recorders):
         label, colour, marker = RECORDERS[recorder]
@@ -423,7 +346,7 @@ def _removal(rows: Table) -> Figure | None:
         found.errorbar(
             [100.0 * row["detect_share"] for row in some],
             [attacks[row["attack"]] + aside for row in some],
-            xerr=_bars(some, "detect_share"),
+            xerr=error_bars(some, "detect_share"),
             label=label,
             **style,
         )
@@ -462,7 +385,7 @@ def _cpu(rows: Table, ggwave: Table) -> Figure | None:
     """CPU time of a verdict against the length of the command, its parts, and ggwave's."""
     if not rows:
         return None
-    figure = _figure(7.5, 4.4)
+    figure = new_figure(7.5, 4.4)
     axes = figure.subplots()
     rows = sorted(rows, key=lambda row: row["command_s"])
     x = [row["command_s"] for row in rows]
@@ -496,7 +419,7 @@ def _waveforms(report: Mapping[str, Any], other: Mapping[str, Any]) -> Figure | 
     both = [(_waveform(each), each["tables"].get("stale_by_level", ())) for each in (report, other)]
     if not all(rows for _, rows in both):
         return None
-    figure = _figure(10.0, 3.8)
+    figure = new_figure(10.0, 3.8)
     panels = figure.subplots(1, len(RECORDERS), sharex=True, sharey=True)
     for axes, (recorder, (label, colour, marker)) in zip(panels, RECORDERS.items(), strict=True):
         for (waveform, rows), dashes in zip(both, ("-", ":"), strict=True):
@@ -517,23 +440,10 @@ def _waveform(report: Mapping[str, Any]) -> str:
 # -- helpers --------------------------------------------------------------------------------
 
 
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure as Made  # noqa: PLC0415 - see above
-
-    return Made(figsize=(width, height))
-
-
 def _at(rows: Table, environment: str, distance_m: float) -> Table:
     return [
         row for row in rows if row["environment"] == environment and row["distance_m"] == distance_m
     ]
-
-
-def _bars(rows: Table, column: str) -> tuple[list[float], list[float]]:
-    """Lengths of the error bars of a share, in percent: down, up."""
-    down = [100.0 * max(0.0, row[column] - row["ci95"][0]) for row in rows]
-    up = [100.0 * max(0.0, row["ci95"][1] - row[column]) for row in rows]
-    return down, up
 
 
 def _columns(rows: Table, x: str, y: str, scale: float = 1.0) -> tuple[list[float], list[float]]:
@@ -546,8 +456,3 @@ def _best(rows: Table) -> list[str]:
     for row in rows:
         total[row["receiver"]] = total.get(row["receiver"], 0.0) + row["success_share"]
     return [max(total, key=lambda name: total[name])] if total else []
-
-
-def _percent(axes: Axes) -> None:
-    axes.set_ylim(-3.0, 103.0)
-    axes.set_yticks(range(0, 101, 25))
