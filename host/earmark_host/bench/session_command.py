@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-import typer
 from pydantic import ValidationError
-from rich.console import Console
 
 from earmark.config import Config
 from earmark.errors import ConfigError
 from earmark.nonce import NonceSettings
+from earmark_host.bench.measuring import measured
 from earmark_host.bench.report import check_writable
 from earmark_host.bench.session import FULL, QUICK, Part, run
 from earmark_host.bench.work import usual_workers
@@ -41,21 +39,18 @@ def bench_session(
     plan = QUICK if quick else FULL
     if only is not None:
         plan = replace(plan, parts=(Part(only),))
-    try:
-        report = run(
+    measured(
+        lambda console: run(
             data,
             plan,
             seed=seed,
             config=_config(nonce_level_dbspl_1m),
             workers=workers or usual_workers(),
-            console=Console(stderr=True),
-        )
-    except KeyboardInterrupt:
-        typer.echo("earmark-host: interrupted, nothing was written", err=True)
-        raise typer.Exit(130) from None
-    report.write(json)
-    # Into a file or a pipe as wide as the tables are.
-    report.show(Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH))
+            console=console,
+        ),
+        json,
+        PIPE_WIDTH,
+    )
 
 
 def _config(nonce_level_dbspl_1m: float | None) -> Config:

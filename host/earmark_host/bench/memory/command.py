@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
 from earmark_host.bench.drawing import check_drawable
+from earmark_host.bench.measuring import measured
 from earmark_host.bench.memory.plots import draw
 from earmark_host.bench.memory.run import Part, run
 from earmark_host.bench.report import check_writable
@@ -38,21 +37,18 @@ def bench_memory(
     check_writable(json)
     if plots is not None:
         check_drawable(plots)
-    try:
-        report = run(
+    report = measured(
+        lambda console: run(
             data,
             [Part(name) for name in only] or list(Part),
             quick=quick,
             seed=seed,
             workers=workers or usual_workers(),
-            console=Console(stderr=True),
-        )
-    except KeyboardInterrupt:
-        typer.echo("earmark-host: interrupted, nothing was written", err=True)
-        raise typer.Exit(130) from None
-    report.write(json)
-    # Into a file or a pipe as wide as the tables are.
-    report.show(Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH))
+            console=console,
+        ),
+        json,
+        PIPE_WIDTH,
+    )
     if plots is not None:
         for path in draw(report.to_json(), plots):
             typer.echo(f"drawn: {path}")

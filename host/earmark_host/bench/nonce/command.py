@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 
 from earmark.config import Config
 from earmark.errors import ConfigError
 from earmark.nonce import NonceSettings
 from earmark_host.bench.drawing import check_drawable
+from earmark_host.bench.measuring import measured
 from earmark_host.bench.nonce.plots import draw
 from earmark_host.bench.nonce.run import Part, run
 from earmark_host.bench.report import check_writable
@@ -45,22 +44,19 @@ def bench_nonce(
     check_writable(json)
     if plots is not None:
         check_drawable(plots)
-    try:
-        report = run(
+    report = measured(
+        lambda console: run(
             data,
             [Part(name) for name in only] or list(Part),
             quick=quick,
             seed=seed,
             config=_config(nonce_level_dbspl_1m, waveform),
             workers=workers or usual_workers(),
-            console=Console(stderr=True),
-        )
-    except KeyboardInterrupt:
-        typer.echo("earmark-host: interrupted, nothing was written", err=True)
-        raise typer.Exit(130) from None
-    report.write(json)
-    # Into a file or a pipe as wide as the tables are.
-    report.show(Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH))
+            console=console,
+        ),
+        json,
+        PIPE_WIDTH,
+    )
     if plots is not None:
         for path in draw(report.to_json(), plots):
             typer.echo(f"drawn: {path}")
