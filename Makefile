@@ -2,39 +2,48 @@
 VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.stamp
+TRAINING := $(VENV)/.stamp-training
 
-# make bench DATA=<corpus> [BENCH=nonce|session|memory|wake] [JSON=<report>] [SEED=<number>] [QUICK=1]
+# make bench DATA=<corpus> [BENCH=nonce|session|memory|speaker|wake] [JSON=<report>] [SEED=<number>] [QUICK=1]
 BENCH ?= session
 JSON  ?= out/bench-$(BENCH).json
 SEED  ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench clean
+.PHONY: help setup run test lint bench train clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## make .venv/ with all that run, test, lint and bench need
+setup: $(TRAINING) ## make .venv/ with all that run, test, lint, train and bench need
 
 $(STAMP): pyproject.toml .ci/setup
 	@.ci/setup
 	@touch $@
 
+$(TRAINING): $(STAMP) .ci/setup-training
+	@.ci/setup-training
+	@touch $@
+
 run: $(STAMP) ## the demo: a household evening in the simulated room
 	@$(BIN)/earmark demo
 
-test: $(STAMP) ## run the tests (ARGS="-k nonce" to choose)
+test: $(TRAINING) ## run the tests (ARGS="-k nonce" to choose)
 	@$(BIN)/python -m pytest $(ARGS)
 
-lint: $(STAMP) ## ruff, its formatter and mypy --strict
+lint: $(TRAINING) ## ruff, its formatter and mypy --strict
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict device host calibration
 
-bench: $(STAMP) ## measure on a corpus: DATA=<folder> BENCH=nonce|session|memory|wake SEED=<n> QUICK=1
+bench: $(TRAINING) ## measure on a corpus: DATA=<folder> BENCH=nonce|session|memory|speaker|wake SEED=<n> QUICK=1
 	@test -n "$(DATA)" || { echo "bench: say where the corpus is: make bench DATA=<folder>" >&2; exit 2; }
 	@mkdir -p "$(dir $(JSON))"
 	@$(BIN)/earmark-host bench $(BENCH) --data "$(DATA)" --json "$(JSON)" --seed $(SEED) $(if $(QUICK),--quick)
+
+train: $(TRAINING) ## train the speaker model: DATA=<folder> OUT=<folder> (see host/README.md)
+	@test -n "$(DATA)" || { echo "train: say where the corpus is: make train DATA=<folder>" >&2; exit 2; }
+	@$(BIN)/earmark-host speaker train --data "$(DATA)" --out "$(or $(OUT),out/speaker)" --seed $(SEED)
 
 clean: ## remove .venv/, caches and what runs left behind
 	rm -rf $(VENV) build dist out earmark-demo .mypy_cache .pytest_cache .ruff_cache

@@ -31,10 +31,12 @@ LEVEL = {
     "config": 4,
     "loop": 4,
     "daemon": 5,
-    "demo": 6,
+    "enrolling": 6,
+    "demo": 7,
     "keys_command": 6,
     "memory_command": 6,
-    "cli": 7,
+    "people_command": 7,
+    "cli": 8,
 }
 """A part imports only from lower levels. A new folder or module under earmark gets a level."""
 

@@ -12,12 +12,12 @@ from typing import IO, Annotated, cast
 
 import typer
 
-from earmark import __version__, keys_command, memory_command
+from earmark import __version__, keys_command, memory_command, people_command
 from earmark.errors import EarmarkError
 
 app = typer.Typer(
     name="earmark",
-    help="Earmark forwards a spoken command only when it is fresh.",
+    help="Earmark forwards a spoken command only when it is fresh and by whom it may be.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -33,6 +33,7 @@ ledger_app = typer.Typer(
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(keys_command.app, name="keys")
 app.add_typer(memory_command.app, name="memory")
+app.add_typer(people_command.app, name="people")
 
 ConfigFile = Annotated[
     Path | None,
@@ -94,7 +95,7 @@ def demo(
         list[str] | None,
         typer.Option(metavar="NAME", help="Only this one, and what it replays; may be repeated."),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Only live, replay and jammed.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Only the main scenes.")] = False,
 ) -> None:
     """Play a household evening in simulated rooms; exit code 1 when a scene ends unexpectedly."""
     from earmark.demo import EVENING, QUICK, chosen, run_demo

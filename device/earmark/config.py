@@ -46,6 +46,7 @@ from earmark.nonce.keys_settings import KeysSettings
 from earmark.nonce.ledger_settings import LedgerSettings
 from earmark.nonce.settings import NonceSettings
 from earmark.session.settings import SessionSettings
+from earmark.speaker.settings import SpeakerSettings
 from earmark.wake.settings import WakeSettings
 
 DEFAULT_PATH = Path("/etc/earmark/earmark.yaml")
@@ -109,6 +110,7 @@ class Config(BaseModel):
     ledger: LedgerSettings = LedgerSettings()
     keys: KeysSettings = KeysSettings()
     memory: MemorySettings = MemorySettings()
+    speaker: SpeakerSettings = SpeakerSettings()
     audio: AudioSettings = AudioSettings()
     wake: WakeSettings = WakeSettings()
     gate: GateSettings = GateSettings()

@@ -28,12 +28,21 @@ from earmark.config import Config
 from earmark.errors import AudioError, ConfigError, StreamBroken
 from earmark.feedback import Earcons, Feedback, FeedbackHub, Journal, LightPattern, Lights
 from earmark.forward import Forwarder, open_forwarder
-from earmark.gate import Check, MemoryCheck, NonceCheck, SignalCheck, StaleCheck
-from earmark.judging import Judge, Judgement
+from earmark.gate import (
+    Check,
+    Embedder,
+    MemoryCheck,
+    NonceCheck,
+    SignalCheck,
+    SpeakerCheck,
+    StaleCheck,
+)
+from earmark.judging import Judge, Judgement, Review
 from earmark.loop import SILENCE, Identity, Parts, SessionLoop, SoundQueue
 from earmark.memory import QueryMemory
 from earmark.nonce import KeyRing, Keys, Ledger, Memory, Source
 from earmark.session import SessionMachine, State
+from earmark.speaker import SpeakerModel, SpeakerModelError, Vault
 from earmark.wake import MicroEndpointer, PreRoll, WakeDetector, wake_detector
 
 _log = logging.getLogger(__name__)
@@ -68,23 +77,30 @@ def build(
     ledger: Ledger | None = None,
     keys: Keys | None = None,
     memory: QueryMemory | None = None,
+    speaker: Embedder | None = None,
+    vault: Vault | None = None,
     forwarder: Forwarder | None = None,
     wake: WakeDetector | None = None,
     outlets: Sequence[Feedback] = (),
     entropy: Callable[[int], bytes] = os.urandom,
     now: Callable[[], float] = time.time,
     observer: Callable[[Judgement, State], None] | None = None,
+    review: Review | None = None,
 ) -> SessionLoop:
     """Put a device together.
+
+    Without `speaker` among the required checks no speaker model is loaded, and nobody is named.
 
     Parameters
     ----------
     config : all settings.
     executor : does the heavy work; one worker, so that the ledger is written in order.
     ledger, keys, memory, forwarder, wake : opened from the configuration when None.
+    speaker, vault : the speaker model and the people; likewise.
     outlets : further ways of feedback.
     entropy, now : the generator of random bytes and the wall clock.
     observer : told every judgement.
+    review : may withhold what the gate would allow.
 
     Raises
     ------
@@ -107,6 +123,9 @@ def build(
             opened.callback(memory.close)
             if memory.damage.stretches:
                 _log.warning("query memory: %d bytes were damaged", memory.damage.lost_bytes)
+        voices: SpeakerCheck | None = None
+        if SpeakerCheck.name in config.gate.required:
+            voices = _speaker_check(config, speaker, vault)
         source = Source(config.nonce, keys)
         source.prepare(now())
         journal = _journal(config)
@@ -119,6 +138,7 @@ def build(
         NonceCheck(config.nonce),
         StaleCheck(config.nonce),
         MemoryCheck(memory, now),
+        *(() if voices is None else (voices,)),
     )
     sounds = SoundQueue()
     earcons = Earcons(
@@ -137,7 +157,7 @@ def build(
             source=source,
             nonce_rms=loudspeaker_rms(config.nonce.level_dbspl_1m, config.audio),
             ledger=ledger,
-            judge=Judge(config.nonce, config.gate, checks, remembered),
+            judge=Judge(config.nonce, config.gate, checks, remembered, review),
             forwarder=forwarder,
             feedback=FeedbackHub((earcons, lights, *outlets), journal),
             sounds=sounds,
@@ -145,10 +165,26 @@ def build(
             entropy=entropy,
             now=now,
             identity=Identity(config.device.name, config.device.room),
+            named=None if voices is None else voices.named,
             observer=observer,
             closers=(memory.close,),
         )
     )
+
+
+def _speaker_check(config: Config, speaker: Embedder | None, vault: Vault | None) -> SpeakerCheck:
+    """The check on the voice, with a model that has passed its self-test and people to compare."""
+    vault = vault or Vault.of(config.speaker)
+    speaker = speaker or SpeakerModel.open(config.speaker.model)
+    try:
+        check = SpeakerCheck(speaker, lambda: vault.people, config.speaker)
+    except (TypeError, ValueError) as error:
+        raise SpeakerModelError(
+            f"the speaker model cannot tell people apart ({error})", "install Earmark again"
+        ) from error
+    if again := len(check.roster.stale):
+        _log.warning("people: %d must enrol again, the speaker model is another one", again)
+    return check
 
 
 def _remembered(config: Config, source: Source, ledger: Ledger, now: float) -> Memory:
@@ -209,12 +245,12 @@ def run(
     EarmarkError
         A part cannot work as it is configured: at start, before anything was heard.
     """
-    opener = opener or (lambda: _open(config))
+    opener = opener or (lambda: open_audio(config))
     port: AudioPort | None = opener()
     loop: SessionLoop | None = None
     try:
         # Its end is waited for before the loop is closed: the last work needs the ledger.
-        with _executor(config) as executor:
+        with work_executor(config) as executor:
             loop = build(config, executor=executor)
             while port is not None and not _over(loop, port, stop):
                 try:
@@ -232,13 +268,14 @@ def run(
             port.close()
 
 
-def _open(config: Config) -> AudioPort:
+def open_audio(config: Config) -> AudioPort:
+    """The audio port of the configuration, as fast as time passes."""
     port = open_port(config.audio)
     # The room would otherwise run as fast as the processor can.
     return Paced(port, time.monotonic, time.sleep) if config.audio.kind == "simulated" else port
 
 
-def _executor(config: Config) -> Executor:
+def work_executor(config: Config) -> Executor:
     """A thread beside the audio; for a file, whose time stands still meanwhile, none."""
     if config.audio.kind == "wav":
         return InlineExecutor()

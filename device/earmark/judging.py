@@ -5,10 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from earmark.gate import Check, Evidence, GateSettings, Verdict, judge, run_checks
+from earmark.gate import (
+    Check,
+    Decision,
+    Evidence,
+    Finding,
+    GateSettings,
+    Reason,
+    Verdict,
+    judge,
+    run_checks,
+    withheld,
+)
 from earmark.nonce import Carrier, Memory, NonceSettings, Playing, clean, recall
 from earmark.signal import Signal
+
+Review: TypeAlias = Callable[[Evidence, tuple[Finding, ...]], Reason | None]
+"""Has the last word on a command that the gate would allow: why not, or None."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +79,8 @@ class Judge:
     checks : run on every recording.
     remembered : gives what the device remembers of earlier sessions at a wall-clock time (UTC,
         s); may raise LedgerError or KeyringError.
+    review : asked about each command that would be allowed, with what the checks found; returns
+        why not, or None. It can only withhold.
     """
 
     def __init__(
@@ -72,11 +89,13 @@ class Judge:
         gate: GateSettings,
         checks: Sequence[Check],
         remembered: Callable[[float], Memory],
+        review: Review | None = None,
     ) -> None:
         self._nonce = nonce
         self._gate = gate
         self._checks = tuple(checks)
         self._remembered = remembered
+        self._review = review
 
     def judge(self, recorded: Recorded) -> Judgement:
         """Judge one recording.
@@ -118,4 +137,7 @@ class Judge:
             suppression_db=cleaned.suppression_db,
         )
         verdict = judge(run_checks(self._checks, evidence), self._gate)
+        if self._review is not None and verdict.decision is Decision.ALLOW:
+            against = self._review(evidence, verdict.findings)
+            verdict = verdict if against is None else withheld(verdict, against)
         return Judgement(recorded, evidence, verdict, time.thread_time() - began)

@@ -22,7 +22,7 @@ from earmark import session as s
 from earmark.errors import EarmarkError
 from earmark.feedback import FeedbackHub
 from earmark.forward import Command, Forwarder
-from earmark.gate import Announcement, Decision, Reason, Verdict
+from earmark.gate import Announcement, Decision, Reason, Verdict, speaker_of
 from earmark.judging import Judge, Judgement, Recorded
 from earmark.nonce import (
     Carrier,
@@ -127,6 +127,8 @@ class Parts:
     nonce_rms : level of the nonce in the loudspeaker's samples.
     source : draws the nonces.
     observer : told every judgement with the decision that the machine made of it.
+    named : gives the name of an enrolled person by the id, None when there is none; None where
+        nobody is known.
     closers : called when the loop is closed: they close what only the checks work with.
     """
 
@@ -147,6 +149,7 @@ class Parts:
     now: Callable[[], float]
     identity: Identity
     observer: Callable[[Judgement, s.State], None] | None = None
+    named: Callable[[str], str | None] | None = None
     closers: tuple[Callable[[], None], ...] = ()
 
 
@@ -424,6 +427,7 @@ class SessionLoop:
         judgement = session.judgement
         if judgement is None:
             raise RuntimeError("nothing was judged, so nothing may leave")
+        person = speaker_of(judgement.verdict)
         command = Command(
             audio=judgement.evidence.cleaned,
             session=session.id,
@@ -432,6 +436,7 @@ class SessionLoop:
             woken_unix_s=session.woken_unix_s,
             uncovered_s=judgement.uncovered,
             verdict=judgement.verdict,
+            person=self._p.named(person) if person and self._p.named else None,
         )
 
         def send() -> s.Event:

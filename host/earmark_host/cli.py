@@ -15,6 +15,7 @@ import typer
 from earmark import __version__
 from earmark.errors import EarmarkError
 from earmark_host.room_command import compute
+from earmark_host.speaker_command import app as speaker_app
 
 app = typer.Typer(
     name="earmark-host",
@@ -40,6 +41,7 @@ app.add_typer(bench_app, name="bench")
 app.add_typer(attack_app, name="attack")
 app.add_typer(room_app, name="room")
 app.add_typer(memory_app, name="memory")
+app.add_typer(speaker_app, name="speaker")
 
 
 def _version(wanted: bool) -> None:
@@ -157,6 +159,48 @@ def _bench_memory(
     from earmark_host.bench.memory.command import bench_memory
 
     bench_memory(data, json, seed, quick, workers, only or (), plots)
+
+
+class SpeakerPart(StrEnum):
+    """Parts of ``bench speaker``; here, so that they are known without loading them."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    ROOM = "room"
+    LEARNING = "learning"
+    CPU = "cpu"
+
+
+@bench_app.command("speaker")
+def _bench_speaker(
+    data: Annotated[
+        Path, typer.Option(help="Corpus with a manifest.csv, or LibriSpeech's own folders.")
+    ],
+    json: Annotated[Path, typer.Option(help="The report to write.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="Few clips.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes; two where there are two cores.")
+    ] = None,
+    only: Annotated[
+        list[SpeakerPart] | None,
+        typer.Option(help="Only this part; may be given several times."),
+    ] = None,
+    arms: Annotated[
+        Path | None,
+        typer.Option(help="Folder of checkpoints [default: arms, below the model's folder]"),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of the model [default: the one that ships]")
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="Folder for plots, PNG and SVG; made if missing.")
+    ] = None,
+) -> None:
+    """Hear known people and strangers, clean and attacked: accuracy, equal error rate, CPU."""
+    from earmark_host.bench.speaker.command import bench_speaker
+
+    bench_speaker(data, json, seed, quick, workers, only or (), arms, model, plots)
 
 
 @bench_app.command("plots")

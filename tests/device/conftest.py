@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.signal import butter, sosfilt
+from numpy.typing import NDArray
+from scipy.signal import butter, fftconvolve, sosfilt
 
 from earmark.daemon import InlineExecutor
-from earmark.demo.clips import Clips, load_clips
+from earmark.demo.clips import Clip, ClipKind, Clips, load_clips
 from earmark.errors import StreamBroken
 from earmark.feedback import FeedbackHub, Journal
 from earmark.forward import Command
@@ -29,6 +30,7 @@ from earmark.gate import (
     NonceCheck,
     Reason,
     SignalCheck,
+    SpeakerCheck,
     StaleCheck,
     Verdict,
 )
@@ -46,6 +48,7 @@ from earmark.nonce import (
 )
 from earmark.session import SessionMachine, SessionSettings, State
 from earmark.signal import BLOCK, BLOCK_S, RATE_HZ, Signal, level_dbfs
+from earmark.speaker import Person, SpeakerSettings
 from earmark.wake import PreRoll, ScriptedWake, SpeechSpan
 
 PRE_ROLL_S = 0.5
@@ -226,6 +229,57 @@ class HeldExecutor(Executor):
                 future.set_result(work())
 
 
+class Voices:
+    """A speaker model that hears who it is told: 32 dimensions, 60 strangers far from anybody.
+
+    The same person sounds a little different every time; a stranger is like nobody.
+    """
+
+    id = "00112233aabbccdd"
+
+    def __init__(self, speaks: str = "somebody") -> None:
+        self.speaks = speaks
+        self.decision: dict[str, object] = {}
+        self.heard: list[Signal] = []
+        self._random = np.random.default_rng(3)
+        self.cohort = self._unit(self._random.standard_normal((60, 32)))
+
+    def embed(self, signal: Signal) -> NDArray[np.float32]:
+        self.heard.append(signal)
+        return self.of(self.speaks)
+
+    def of(self, who: str) -> NDArray[np.float32]:
+        voice = np.random.default_rng(list(who.encode())).standard_normal(32)
+        return self._unit(voice + 0.3 * self._random.standard_normal(32))
+
+    def person(self, name: str, identifier: str, model_id: str = id) -> Person:
+        phrases = np.stack([self.of(name) for _ in range(5)])
+        return Person(identifier, name, 1.8e9, 1.8e9, model_id, phrases)
+
+    @staticmethod
+    def _unit(rows: NDArray[np.float64]) -> NDArray[np.float32]:
+        return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
+
+
+class Listener(Voices):
+    """Hears who speaks a clip that it knows, by its waveform, also through a room."""
+
+    def __init__(self, clips: Iterable[Clip]) -> None:
+        super().__init__()
+        self._known = [(str(clip.speaker), self._whitened(clip.spoken)) for clip in clips]
+
+    def embed(self, signal: Signal) -> NDArray[np.float32]:
+        self.heard.append(signal)
+        heard = self._whitened(signal)
+        peaks = [np.abs(fftconvolve(heard, clip[::-1])).max() for _, clip in self._known]
+        return self.of(self._known[int(np.argmax(peaks))][0])
+
+    @staticmethod
+    def _whitened(signal: Signal) -> NDArray[np.float64]:
+        flat = np.diff(signal.astype(np.float64))
+        return np.asarray(flat / np.linalg.norm(flat))
+
+
 class Desk:
     """A device with its surroundings in reach."""
 
@@ -355,9 +409,12 @@ def nonce(request: pytest.FixtureRequest) -> NonceSettings:
 
 @pytest.fixture
 def real_judge() -> Callable[..., Judge]:
-    """The judge of the product, for a desk and its nonce; without a memory, with an empty one."""
+    """The judge of the product, for a desk and its nonce; without a memory, with an empty one;
+    with nobody enrolled."""
 
-    def make(desk: Desk, queries: QueryMemory | None = None) -> Judge:
+    def make(
+        desk: Desk, queries: QueryMemory | None = None, voices: SpeakerCheck | None = None
+    ) -> Judge:
         gate, nonce = GateSettings(), desk.parts.nonce
         queries = queries or QueryMemory.open(MemorySettings(folder=None), os.urandom)
         checks = (
@@ -365,6 +422,7 @@ def real_judge() -> Callable[..., Judge]:
             NonceCheck(nonce),
             StaleCheck(nonce),
             MemoryCheck(queries, desk.parts.now),
+            voices or SpeakerCheck(Voices(), lambda: (), SpeakerSettings()),
         )
 
         def remembered(now: float) -> Memory:
@@ -384,6 +442,28 @@ def every_log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """All that is logged, at every level."""
     caplog.set_level(logging.DEBUG)
     return caplog
+
+
+@pytest.fixture(scope="session")
+def voices() -> type[Voices]:
+    return Voices
+
+
+@pytest.fixture(scope="session")
+def listener(clips: Clips) -> Listener:
+    """Tells the people apart who speak in the clips that ship."""
+    kinds = (ClipKind.COMMAND, ClipKind.RESIDENT)
+    return Listener([clip for kind in kinds for clip in clips.all(kind)])
+
+
+@pytest.fixture
+def speaker_section(tmp_path: Path) -> dict[str, object]:
+    """The section `speaker` of a configuration: a tiny real model, people in the test's folder."""
+    return {
+        "model": str(Path(__file__).parent / "speaker/data/tiny"),
+        "vault": str(tmp_path / "people.vault"),
+        "key_file": str(tmp_path / "people.key"),
+    }
 
 
 @pytest.fixture(scope="session")

@@ -158,7 +158,7 @@ WRONG_SETTINGS = {
     ),
     "unknown choice": (
         "gate: {required: [nonce, magic]}",
-        '1: gate.required.1 = "magic": give a list out of signal, nonce, stale, memory',
+        '1: gate.required.1 = "magic": give a list out of signal, nonce, stale, memory,',
     ),
     "below an optional range": (
         "wake: {cutoff: 0}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -21,22 +22,24 @@ from earmark.config import Config
 from earmark.daemon import REOPEN_FIRST_S, REOPEN_MAX_S, InlineExecutor, build, drive, run
 from earmark.errors import AudioError, EarmarkError, KeyringError, LedgerError, StreamBroken
 from earmark.forward import open_forwarder
-from earmark.gate import Announcement
+from earmark.gate import Announcement, GateSettings
 from earmark.memory import MemorySettings, MemoryStoreError, QueryMemory
 from earmark.nonce import FixedKeys, Issue, Ledger, NonceSettings, Source
 from earmark.nonce.keys import EpochKey
 from earmark.session import State
 from earmark.signal import BLOCK, Signal
+from earmark.speaker import SpeakerModelError, SpeakerSettings, Vault, create_key
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Config:
+def config(tmp_path: Path, speaker_section: dict[str, object]) -> Config:
     """Button, folder, ledger: all in a folder of the test's own."""
     return Config.model_validate(
         {
             "ledger": {"path": tmp_path / "ledger.sqlite"},
             "keys": {"path": tmp_path / "keys.json"},
             "memory": {"folder": tmp_path / "memory"},
+            "speaker": speaker_section,
             "forward": {"folder": tmp_path / "commands"},
             "wake": {"kind": "button"},
         }
@@ -195,6 +198,31 @@ def test_a_memory_that_is_passed_in_is_used_and_no_file_is_made(config: Config) 
     assert not config.memory.folder.exists()
 
 
+def test_without_the_check_no_speaker_model_and_no_vault_is_opened(config: Config) -> None:
+    speaker = SpeakerSettings(model=Path("/nowhere"), vault=Path("/dev/null"))
+    gate = GateSettings(required=("signal", "nonce", "stale", "memory"))
+    config = config.model_copy(update={"speaker": speaker, "gate": gate})
+    build(config, executor=InlineExecutor()).close()
+
+
+def test_a_model_without_a_cohort_is_one_line(config: Config, voices: type[Any]) -> None:
+    model = voices()
+    model.cohort = model.cohort[:2]
+    with pytest.raises(SpeakerModelError, match=r"cannot tell people apart .*: install"):
+        build(config, executor=InlineExecutor(), speaker=model)
+    remembering(config).close()
+
+
+def test_who_must_enrol_again_is_counted_and_not_named(
+    config: Config, voices: type[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    model, vault = voices(), Vault(None, lambda: b"")
+    vault.add(model.person("Ada", "aaaaaaaa", "another"))
+    build(config, executor=InlineExecutor(), speaker=model, vault=vault).close()
+    assert "people: 1 must enrol again" in caplog.text
+    assert "Ada" not in caplog.text
+
+
 def test_parts_that_are_passed_in_are_used(config: Config) -> None:
     class Board:
         told: list[Announcement] = []  # noqa: RUF012
@@ -268,6 +296,11 @@ def write(tmp_path: Path, **settings: Any) -> Path:
         "ledger": {"path": str(tmp_path / "ledger.sqlite")},
         "keys": {"path": str(tmp_path / "keys.json")},
         "memory": {"folder": str(tmp_path / "memory")},
+        "speaker": {
+            "model": str(Path(__file__).parent / "speaker/data/tiny"),
+            "vault": str(tmp_path / "people.vault"),
+            "key_file": str(tmp_path / "people.key"),
+        },
         "forward": {"folder": str(tmp_path / "commands")},
         "wake": {"kind": "button"},
         "audio": {"kind": "wav", "wav_in": str(tmp_path / "in.wav")},
@@ -369,6 +402,36 @@ def test_a_query_memory_that_another_daemon_holds(
     with closing(remembering(config)):
         line = start(write(tmp_path))
     assert "another process holds the query memory: stop the daemon first" in line
+
+
+def test_a_speaker_model_that_is_not_there(tmp_path: Path, start: Callable[[Path], str]) -> None:
+    line = start(write(tmp_path, speaker={"model": str(tmp_path)}))
+    assert "speaker.json cannot be read" in line
+
+
+def test_a_speaker_model_that_was_altered(tmp_path: Path, start: Callable[[Path], str]) -> None:
+    copy = tmp_path / "model"
+    shutil.copytree(Path(__file__).parent / "speaker/data/tiny", copy)
+    content = bytearray((copy / "speaker.tflite").read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / "speaker.tflite").write_bytes(content)
+    assert "speaker.tflite was altered" in start(write(tmp_path, speaker={"model": str(copy)}))
+
+
+def test_a_vault_that_was_altered(tmp_path: Path, start: Callable[[Path], str]) -> None:
+    (tmp_path / "people.vault").write_bytes(b"no vault, though long enough" * 100)
+    create_key(tmp_path / "people.key")
+    line = start(write(tmp_path))
+    assert "people.vault: the file is no people's vault" in line
+
+
+def test_people_without_their_key(
+    tmp_path: Path, start: Callable[[Path], str], voices: type[Any], config: Config
+) -> None:
+    create_key(tmp_path / "people.key")
+    Vault.of(config.speaker, {}).add(voices().person("Ada", "aaaaaaaa"))
+    (tmp_path / "people.key").unlink()
+    assert "the key of the people's vault is not here" in start(write(tmp_path))
 
 
 def test_a_missing_sound_card(

@@ -85,7 +85,7 @@ def people(sim: SimulatedRoom, word: Signal, command: Signal | None, gap_s: floa
 
 
 @pytest.fixture
-def evening(tmp_path: Path) -> Callable[..., Evening]:
+def evening(tmp_path: Path, speaker_section: dict[str, object]) -> Callable[..., Evening]:
     def live(
         word: Signal,
         command: Signal | None,
@@ -101,6 +101,7 @@ def evening(tmp_path: Path) -> Callable[..., Evening]:
                 "ledger": {"path": tmp_path / "ledger.sqlite"},
                 "keys": {"path": tmp_path / "keys.json"},
                 "memory": {"folder": None},
+                "speaker": speaker_section,
                 "nonce": nonce or NonceSettings(),
             }
         )
@@ -272,4 +273,5 @@ def test_a_session_can_be_started_at_a_given_time(
     )
     assert len(live.outbox.sent) == 1
     findings = {f.check: f.outcome for f in live.judgements[0][0].verdict.findings}
-    assert findings == dict.fromkeys(("signal", "nonce", "stale", "memory"), Outcome.PASSED)
+    names = ("signal", "nonce", "stale", "memory", "speaker")
+    assert findings == dict.fromkeys(names, Outcome.PASSED)

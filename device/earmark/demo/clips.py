@@ -37,6 +37,8 @@ class ClipKind(Enum):
     """The word "alexa" and the silence around it."""
     COMMAND = "command"
     """A sentence of 1 to 4 s."""
+    RESIDENT = "resident"
+    """A sentence of 2 s by the reader of the command ``reading_1``, whom the demo enrols."""
     WORD = "word"
     """One word out of go, up, down, left, right, five."""
     TELEVISION = "television"
@@ -121,6 +123,11 @@ class Clips:
     def command(self, name: str) -> Clip:
         """A sentence, such as ``toast``."""
         return self._get(ClipKind.COMMAND, name)
+
+    def sentence(self, name: str) -> Clip:
+        """A command, or what the resident says: ``resident_1`` to ``resident_4``."""
+        kind = ClipKind.RESIDENT if name.startswith("resident_") else ClipKind.COMMAND
+        return self._get(kind, name)
 
     def word(self, voice: str, word: str) -> Clip:
         """One word by voice ``a`` or ``b``."""

@@ -17,6 +17,7 @@ from earmark.demo.evening import COMMANDS, Evening, SceneResult
 from earmark.demo.scenes import EVENING, Scene
 from earmark.demo.table import summary, table
 from earmark.errors import EarmarkError
+from earmark.gate import Embedder
 
 OUT = Path("earmark-demo")
 """Where pictures, forwarded commands and the journal go, below the working folder."""
@@ -33,6 +34,7 @@ def run_demo(
     seed: int = 1,
     real_time: bool = False,
     console: Console | None = None,
+    speaker: Embedder | None = None,
 ) -> int:
     """Play `scenes`, print a table, leave a picture of each in `out`.
 
@@ -44,6 +46,7 @@ def run_demo(
     seed : of all noise. The nonces are fresh in every run.
     real_time : take as long as the audio does.
     console : what is printed on.
+    speaker : the speaker model; the one that ships when None.
 
     Returns
     -------
@@ -65,7 +68,13 @@ def run_demo(
             json_file.open("a").close()
     with (
         _journal(out / JOURNAL),
-        Evening(out, begins_unix_s=_half_past_seven(), seed=seed, real_time=real_time) as evening,
+        Evening(
+            out,
+            begins_unix_s=_half_past_seven(),
+            seed=seed,
+            real_time=real_time,
+            speaker=speaker,
+        ) as evening,
         console.status("") as status,
     ):
         for scene in scenes:
@@ -87,8 +96,7 @@ def run_demo(
 def _print_places(
     console: Console, out: Path, results: Sequence[SceneResult], json_file: Path | None
 ) -> None:
-    # Of several sessions all but the last were allowed.
-    forwarded = sum(each.sessions - (each.forwarded is None) for each in results)
+    forwarded = sum(each.commands for each in results)
     places = [
         f"Pictures: {out / '<scene>.png'}",
         f"Forwarded commands ({forwarded} in this run): {out / COMMANDS}",

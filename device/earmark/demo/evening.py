@@ -25,21 +25,41 @@ from earmark.audio import AudioPort, Paced, RoomConditions, RoomModel, Simulated
 from earmark.config import Config
 from earmark.daemon import InlineExecutor, build
 from earmark.demo.clips import Clips, load_clips
-from earmark.demo.scenes import Expected, Replays, Scene, Varies
+from earmark.demo.scenes import Enrols, Expected, Replays, Scene, Varies
+from earmark.enrolling import Phrases, enrolling_loop
 from earmark.forward import Forwarder, open_forwarder
-from earmark.gate import UNJUDGED, Announcement, Decision, Finding, Outcome, Reason
+from earmark.gate import (
+    GUEST,
+    UNJUDGED,
+    Announcement,
+    Decision,
+    Embedder,
+    Finding,
+    Outcome,
+    Reason,
+    Verdict,
+    speaker_of,
+)
 from earmark.judging import Judgement
-from earmark.loop import SILENCE
+from earmark.loop import SILENCE, SessionLoop
 from earmark.memory import QueryMemory
 from earmark.nonce import KeyRing, Ledger
 from earmark.session import State
 from earmark.signal import BLOCK_S, RATE_HZ, Signal, active_level_dbfs, gain
+from earmark.speaker import Criterion, Enrolment, SpeakerModel, Vault, create_key
 
 COMMANDS = "commands"
 """Folder of the forwarded commands, below the one of the evening."""
 
 LEAD_S = 1.2
 """Quiet before anybody speaks, s: the wake word's front end settles on the noise of the room."""
+
+LEAD_AGAIN_S = 0.6
+"""The same when the session before was in this noise, s: it has settled already."""
+
+PHRASES = 4
+"""Phrases that enrol somebody here; a device asks for five unless told otherwise. There are no
+more of one reader whom the speaker model has never heard."""
 
 TAIL_S = 1.0
 """Recorded after a session is over, s: the feedback sound ends."""
@@ -78,6 +98,8 @@ class SceneResult:
     recorded_at, recorded_in : for a replay, when (UTC, s) and in which room it was recorded.
     forwarded : the file of the forwarded command.
     sessions : how many there were; all but the last were allowed.
+    person : the name of who spoke or has enrolled; :data:`GUEST` for somebody whose voice did not
+        matter; None when it was not found out.
     """
 
     scene: Scene
@@ -95,6 +117,17 @@ class SceneResult:
     recorded_in: str | None
     forwarded: Path | None
     sessions: int = 1
+    person: str | None = None
+
+    @property
+    def enrols(self) -> bool:
+        """Somebody enrolled: nothing was to be forwarded."""
+        return isinstance(self.scene.what, Enrols)
+
+    @property
+    def commands(self) -> int:
+        """How many commands were forwarded; of several sessions all but the last were allowed."""
+        return 0 if self.enrols else self.sessions - (self.forwarded is None)
 
     @property
     def expected(self) -> Expected:
@@ -103,12 +136,16 @@ class SceneResult:
 
     @property
     def as_expected(self) -> bool:
-        """Verdict, reason, named room and count are as expected; forwarded only if allowed."""
+        """Verdict, reason, named room, count and person are as expected; and forwarded was what
+        was allowed, but no phrase."""
         expected = self.expected
+        forwards = expected.decision is Decision.ALLOW and not self.enrols
         return (
             (self.decision, self.reason, self.recorded_in, self.sessions)
             == (expected.decision, expected.reason, expected.recorded_in, expected.sessions)
-        ) and (self.forwarded is not None) == (expected.decision is Decision.ALLOW)
+            and expected.person in (None, self.person)
+            and (self.forwarded is not None) == forwards
+        )
 
     def to_json(self) -> dict[str, object]:
         """The result as JSON values."""
@@ -127,6 +164,7 @@ class SceneResult:
             },
             "audio_s": round(self.audio_s, 2),
             "decision_cpu_s": round(self.decision_cpu_s, 4),
+            "person": self.person,
             "expected_reason": self.expected.reason.value,
             "as_expected": self.as_expected,
             "title": self.scene.title,
@@ -193,6 +231,7 @@ class _Device:
         self,
         room: str,
         folder: Path,
+        speaker: Embedder,
         forwarder: Forwarder,
         executor: Executor,
         entropy: Callable[[int], bytes],
@@ -201,14 +240,20 @@ class _Device:
         self.config = device_config(room, folder)
         self.room = load_room(room)
         self.witness = _Witness()
+        self.speaker = speaker
+        self._executor, self._entropy, self._now = executor, entropy, now
         self.ledger = Ledger.open(self.config.ledger.path, self.config.ledger)
         self.memory = QueryMemory.open(self.config.memory, entropy)
+        self._keys = KeyRing.open(self.config.keys.path, self.config.keys, entropy)
+        self.vault = Vault.of(self.config.speaker, {}, entropy)
         self.loop = build(
             self.config,
             executor=executor,
             ledger=self.ledger,
-            keys=KeyRing.open(self.config.keys.path, self.config.keys, entropy),
+            keys=self._keys,
             memory=self.memory,
+            speaker=speaker,
+            vault=self.vault,
             forwarder=forwarder,
             outlets=(self.witness,),
             entropy=entropy,
@@ -216,9 +261,41 @@ class _Device:
             observer=self.witness.observe,
         )
 
+    def enrolment(self, name: str) -> Enrolment:
+        """The enrolment of a person who agrees now."""
+        settings = self.config.speaker
+        criterion = Criterion.calibrated(settings.far_target, self.speaker.decision)
+        people = self.vault.people
+        return Enrolment(settings.enrolment, self.speaker, people, name, self._now(), criterion)
+
+    def enrolling(self, phrases: Phrases) -> SessionLoop:
+        """The same device, as `earmark people enrol` would run it in the daemon's place."""
+        return enrolling_loop(
+            self.config,
+            phrases.review,
+            executor=self._executor,
+            ledger=self.ledger,
+            keys=self._keys,
+            memory=self.memory,
+            outlets=(self.witness,),
+            entropy=self._entropy,
+            now=self._now,
+            observer=self.witness.observe,
+        )
+
+    def spoke(self, verdict: Verdict) -> str | None:
+        """The name of who spoke, :data:`GUEST`, or None."""
+        person = speaker_of(verdict)
+        if person is not None:
+            return next(one.name for one in self.vault.people if one.id == person)
+        return GUEST if verdict.decision is Decision.ALLOW else None
+
 
 def device_config(room: str, folder: Path) -> Config:
-    """The settings of the device in `room`: the defaults, whatever is in ``/etc``."""
+    """The settings of the device in `room`: the defaults, whatever is in ``/etc``.
+
+    But for :data:`PHRASES`.
+    """
     return Config.model_validate(
         {
             "device": {"name": room, "room": room.replace("_", " ")},
@@ -227,6 +304,11 @@ def device_config(room: str, folder: Path) -> Config:
             # One household, one secret.
             "keys": {"path": folder / "keys.json"},
             "memory": {"folder": folder / f"{room}-memory"},
+            "speaker": {
+                "vault": folder / f"{room}-people.vault",
+                "key_file": folder / "people.key",
+                "enrolment": {"phrases": PHRASES},
+            },
         }
     )
 
@@ -250,6 +332,7 @@ class Evening:
     real_time : take as long as the audio does.
     entropy : gives fresh random bytes.
     clips : the recordings; those that ship when None.
+    speaker : the speaker model; the one that ships when None.
 
     Raises
     ------
@@ -266,12 +349,14 @@ class Evening:
         real_time: bool = False,
         entropy: Callable[[int], bytes] = os.urandom,
         clips: Clips | None = None,
+        speaker: Embedder | None = None,
     ) -> None:
         self._begins_unix_s = begins_unix_s
         self._seed = seed
         self._real_time = real_time
         self._entropy = entropy
         self._clips = clips or load_clips()
+        self._speaker = speaker or SpeakerModel.open()
         self._now_unix_s = begins_unix_s
         self._devices: dict[str, _Device] = {}
         self._tapes: dict[str, _Tape] = {}
@@ -279,6 +364,7 @@ class Evening:
         with ExitStack() as stack:
             # Ledgers and memories: nobody needs them after the evening.
             self._kept = Path(stack.enter_context(TemporaryDirectory(prefix="earmark-demo-")))
+            create_key(self._kept / "people.key", entropy)
             forward = Config().forward.model_copy(update={"folder": self._commands})
             self._forwarder = open_forwarder(forward)
             stack.callback(self._forwarder.close)
@@ -309,27 +395,51 @@ class Evening:
         KeyError
             It replays a scene that was not played before, or not recorded.
         """
+        device = self._device(scene.room)
+        if isinstance(scene.what, Enrols):
+            return self._enrol(scene, scene.what, device)
+        return self._sessions(scene, device, device.loop)
+
+    def _enrol(self, scene: Scene, what: Enrols, device: _Device) -> tuple[SceneResult, Sound]:
+        self._now_unix_s = self._began_unix_s(scene, 0)
+        enrolment = device.enrolment(what.name)
+        loop = device.enrolling(Phrases(enrolment, lambda _: None))
+        result, sound = self._sessions(scene, device, loop)
+        if not enrolment.complete:
+            return replace(result, person=None), sound
+        enrolled = enrolment.finish(self._now_unix_s, self._entropy)
+        device.vault.add(enrolled.person)
+        return replace(result, person=enrolled.person.name), sound
+
+    def _sessions(
+        self, scene: Scene, device: _Device, loop: SessionLoop
+    ) -> tuple[SceneResult, Sound]:
+        """Play the sessions of a scene, until one is not allowed."""
         audio_s = 0.0
-        for number in range(scene.what.times if isinstance(scene.what, Varies) else 1):
-            result, sound = self._session(scene, number)
+        for number in range(_times(scene)):
+            result, sound = self._session(scene, number, device, loop)
             audio_s += result.audio_s
             if result.decision is not Decision.ALLOW:
                 break
         return replace(result, audio_s=audio_s, sessions=number + 1), sound
 
-    def _session(self, scene: Scene, number: int) -> tuple[SceneResult, Sound]:
+    def _began_unix_s(self, scene: Scene, number: int) -> float:
+        return self._begins_unix_s + 60.0 * (scene.minute + number)
+
+    def _session(
+        self, scene: Scene, number: int, device: _Device, loop: SessionLoop
+    ) -> tuple[SceneResult, Sound]:
         """Play the session of this number, from 0, in a scene."""
-        device = self._device(scene.room)
         self._share_ledgers(device)
         device.witness.clear()
         # Every session has noise of its own, at any seed.
         seed = 1_000_000 * self._seed + 10_000 * number + sum(scene.name.encode())
         room = self._furnish(scene, device.room, seed)
-        command_end_s = self._schedule(scene, room, seed)
+        command_end_s = self._schedule(scene, room, number, seed)
         if scene.recorder is not None:
             room.record(scene.recorder, clock_ppm=RECORDER_PPM)
-        began_unix_s = self._begins_unix_s + 60.0 * (scene.minute + number)
-        heard = self._run(device, room, began_unix_s)
+        began_unix_s = self._began_unix_s(scene, number)
+        heard = self._run(device, loop, room, began_unix_s)
         if scene.recorder is not None and command_end_s is not None:
             kept = round((command_end_s + TAPE_S) * RATE_HZ)
             self._tapes[scene.name] = _Tape(room.recording(scene.recorder)[:kept], command_end_s)
@@ -342,6 +452,7 @@ class Evening:
             device = _Device(
                 room,
                 self._kept,
+                self._speaker,
                 self._forwarder,
                 self._executor,
                 self._entropy,
@@ -377,9 +488,10 @@ class Evening:
             room.play_at("television", talk, 0.0, level_dbspl_1m)
         return room
 
-    def _schedule(self, scene: Scene, room: SimulatedRoom, seed: int) -> float | None:
+    def _schedule(self, scene: Scene, room: SimulatedRoom, number: int, seed: int) -> float | None:
         """Let the person or the attacker speak; when the command ends, s."""
         what = scene.what
+        lead_s = LEAD_S if number == 0 else LEAD_AGAIN_S
         if isinstance(what, Replays):
             tape = self._tapes[what.scene]
             room.play_at("attacker", tape.signal, LEAD_S, what.level_dbspl_1m, what.through)
@@ -390,17 +502,20 @@ class Evening:
             change = np.random.default_rng(seed).standard_normal(command.size)
             change *= gain(active_level_dbfs(command) - what.change_db)
             varied = (command + change).astype(np.float32)
-            end_s = room.play_at("attacker", wake, LEAD_S, what.level_dbspl_1m)
+            end_s = room.play_at("attacker", wake, lead_s, what.level_dbspl_1m)
             return room.play_at("attacker", varied, end_s + what.pause_s, what.level_dbspl_1m)
-        end_s = room.play_at(what.source, wake, LEAD_S, what.level_dbspl_1m)
-        if what.command is None:
+        end_s = room.play_at(what.source, wake, lead_s, what.level_dbspl_1m)
+        said = what.phrases[number] if isinstance(what, Enrols) else what.command
+        if said is None:
             return None
-        command = self._clips.command(what.command).spoken
+        command = self._clips.sentence(said).spoken
         return room.play_at(what.source, command, end_s + what.pause_s, what.level_dbspl_1m)
 
     # -- one scene --------------------------------------------------------------------------
 
-    def _run(self, device: _Device, room: SimulatedRoom, began_unix_s: float) -> _Heard:
+    def _run(
+        self, device: _Device, loop: SessionLoop, room: SimulatedRoom, began_unix_s: float
+    ) -> _Heard:
         """Drive the device until its session is over."""
         port: AudioPort = Paced(room, time.monotonic, time.sleep) if self._real_time else room
         heard = _Heard()
@@ -409,12 +524,12 @@ class Evening:
         while room.now_s < MAX_SCENE_S and left_s > 0.0:
             recorded = port.exchange(play)
             self._now_unix_s = began_unix_s + room.now_s
-            play = device.loop.step(recorded)
-            heard.add(recorded, device.loop.state)
+            play = loop.step(recorded)
+            heard.add(recorded, loop.state)
             if device.witness.told:
                 if heard.verdict_at_s is None:
                     heard.verdict_at_s = room.now_s
-                if device.loop.state in (State.IDLE, State.LOCKED):
+                if loop.state in (State.IDLE, State.LOCKED):
                     left_s -= BLOCK_S
         return heard
 
@@ -470,8 +585,16 @@ class Evening:
             recorded_at=stale.recorded_at if stale is not None and found else None,
             recorded_in=stale.device if stale is not None and found else None,
             forwarded=next(self._commands.glob(f"*_{judgement.recorded.session}.wav"), None),
+            person=device.spoke(judgement.verdict),
         )
         return result, Sound(judgement.recorded.recording, device.config, judgement)
+
+
+def _times(scene: Scene) -> int:
+    """How many sessions a scene has at most."""
+    if isinstance(scene.what, Varies):
+        return scene.what.times
+    return len(scene.what.phrases) if isinstance(scene.what, Enrols) else 1
 
 
 @dataclass

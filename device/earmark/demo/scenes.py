@@ -1,7 +1,8 @@
 """The evening, as data: who speaks where, what an attacker plays, and what should come of it.
 
 A household with three devices that share their ledgers. The wake words and the sentences are
-recordings of different people (see ``assets/CREDITS.md``): no set has both by one voice.
+recordings of different people (see ``assets/CREDITS.md``): no set has both by one voice. Voices
+are enrolled on the device in the kitchen only; at the others nobody is, so that everybody may.
 """
 
 from __future__ import annotations
@@ -75,6 +76,28 @@ class Varies:
 
 
 @dataclass(frozen=True, slots=True)
+class Enrols:
+    """A person enrols: says phrases, each in a session of its own, a minute each.
+
+    Parameters
+    ----------
+    name : of the person.
+    wake : name of a clip.
+    phrases : names of sentences, as many as the device asks for.
+    source : the position in the room.
+    level_dbspl_1m : how loud, at 1 m, dB SPL.
+    pause_s : between wake word and phrase, s.
+    """
+
+    name: str
+    wake: str
+    phrases: tuple[str, ...]
+    source: str = "person_1m"
+    level_dbspl_1m: float = 62.0
+    pause_s: float = 0.4
+
+
+@dataclass(frozen=True, slots=True)
 class Expected:
     """What a scene should end with.
 
@@ -83,12 +106,14 @@ class Expected:
     decision, reason : of the verdict.
     recorded_in : for a replay, the room that must be named as the one of the recording.
     sessions : how many there are; all but the last are allowed.
+    person : who must be named as the one who spoke; None: nobody in particular.
     """
 
     decision: Decision
     reason: Reason
     recorded_in: str | None = None
     sessions: int = 1
+    person: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +133,14 @@ class Scene:
     drift_ppm, frequency_shift_hz : between loudspeaker and microphone.
     jammed : the loudspeaker is cut off.
     recorder : where somebody records the session, a receiver of the room; None: nobody does.
+    after : the scene that must have been played before; None: any or none.
     """
 
     name: str
     title: str
     room: str
     minute: int
-    what: Speaks | Replays | Varies
+    what: Speaks | Replays | Varies | Enrols
     expected: Expected
     ambient_dbspl: float = 35.0
     television_dbspl: float | None = None
@@ -122,19 +148,32 @@ class Scene:
     frequency_shift_hz: float = 0.0
     jammed: bool = False
     recorder: str | None = None
+    after: str | None = None
 
+
+RESIDENT = "Robin"
+"""Who lives here, by name."""
 
 _ALLOWED = Expected(Decision.ALLOW, Reason.FRESH)
 
 EVENING: tuple[Scene, ...] = (
     Scene(
+        "enrol",
+        f"{RESIDENT} enrols with four phrases",
+        "kitchen",
+        -8,
+        Enrols(RESIDENT, "1", ("resident_1", "resident_3", "resident_4", "reading_1")),
+        Expected(Decision.ALLOW, Reason.FRESH, sessions=4, person=RESIDENT),
+    ),
+    Scene(
         "live",
-        "A person 1 m away gives a command",
+        f"{RESIDENT}, 1 m away, gives a command",
         "kitchen",
         0,
-        Speaks("1", "toast"),
-        _ALLOWED,
+        Speaks("1", "resident_2"),
+        Expected(Decision.ALLOW, Reason.FRESH, person=RESIDENT),
         recorder="r1",
+        after="enrol",
     ),
     Scene(
         "replay",
@@ -160,6 +199,15 @@ EVENING: tuple[Scene, ...] = (
         Speaks("2", "bread"),
         Expected(Decision.RETRY, Reason.NONCE_ABSENT),
         jammed=True,
+    ),
+    Scene(
+        "stranger",
+        "Somebody who is not enrolled gives a command",
+        "kitchen",
+        39,
+        Speaks("2", "reading_2"),
+        Expected(Decision.RETRY, Reason.STRANGER),
+        after="enrol",
     ),
     Scene(
         "television",
@@ -209,12 +257,12 @@ EVENING: tuple[Scene, ...] = (
 )
 """The whole evening. Rooms repeat, so that sessions meet the state that earlier ones left."""
 
-QUICK = ("live", "replay", "jammed")
+QUICK = ("enrol", "live", "replay", "jammed")
 """The scenes that show the main thing in a few seconds."""
 
 
 def chosen(names: tuple[str, ...], scenes: tuple[Scene, ...] = EVENING) -> tuple[Scene, ...]:
-    """The scenes of these names, and those in which what they replay was recorded, in order.
+    """The scenes of these names and those that they need to have been played before, in order.
 
     Raises
     ------
@@ -223,11 +271,13 @@ def chosen(names: tuple[str, ...], scenes: tuple[Scene, ...] = EVENING) -> tuple
     """
     by_name = {scene.name: scene for scene in scenes}
     wanted: set[str] = set()
-    for name in names:
+    asked = list(names)
+    while asked:
+        name = asked.pop()
         if name not in by_name:
             raise EarmarkError(f"no scene {name!r}", f"choose from {', '.join(by_name)}")
         wanted.add(name)
-        what = by_name[name].what
-        if isinstance(what, Replays):
-            wanted.add(what.scene)
+        scene = by_name[name]
+        recorded = scene.what.scene if isinstance(scene.what, Replays) else None
+        asked += [needed for needed in (recorded, scene.after) if needed is not None]
     return tuple(scene for scene in scenes if scene.name in wanted)

@@ -51,7 +51,7 @@ def table(results: Sequence[SceneResult], console: Console) -> Table:
             _verdict(result.expected.decision, symbols),
             _verdict(result.decision, symbols, result.as_expected),
             Text.assemble(
-                words.reason(result).capitalize(),
+                _sentence(words.reason(result)),
                 *(() if result.as_expected else _missed(result)),
                 (f"\n{words.detail(result)}", "dim"),
             ),
@@ -88,3 +88,8 @@ def _missed(result: SceneResult) -> tuple[tuple[str, str], ...]:
     where = result.expected.recorded_in
     named = f", naming the {words.place(where)}" if where else ""
     return ((f"\nexpected: {instead}{named}", "red"),)
+
+
+def _sentence(clause: str) -> str:
+    """With a capital; names keep theirs."""
+    return clause[:1].upper() + clause[1:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from earmark.demo.evening import SceneResult
-from earmark.gate import Decision, Reason
+from earmark.gate import GUEST, Decision, Reason
 
 REASONS = {
     Reason.FRESH: "spoken here and now",
@@ -21,6 +21,8 @@ REASONS = {
     Reason.INTERFERENCE: "an earlier nonce spoils the current one",
     Reason.QUERY_ATTACK: "one of many near-copies, as of a crafted command",
     Reason.MEMORY_UNDETERMINED: "too little sound to compare with earlier commands",
+    Reason.STRANGER: "a voice that nobody has enrolled",
+    Reason.SPEAKER_UNDETERMINED: "too little speech to say whose it is",
     Reason.FAULT: "a part of Earmark failed",
 }
 """A clause for each reason."""
@@ -28,13 +30,12 @@ REASONS = {
 NO_SESSION = "the wake word was not recognised"
 """The clause when no session began, or none ended in time."""
 
-DONE = {
+_DONE = {
     Decision.ALLOW: "Allowed and forwarded",
     Decision.RETRY: "Asked to try again",
     Decision.REJECT: "Rejected",
     None: "No session",
 }
-"""What became of the command."""
 
 
 def clock(unix_s: float) -> str:
@@ -48,8 +49,19 @@ def place(room: str) -> str:
 
 
 def reason(result: SceneResult) -> str:
-    """Why, in a clause."""
-    return NO_SESSION if result.reason is None else REASONS[result.reason]
+    """Why, in a clause; of what is allowed, with who spoke."""
+    if result.reason is None:
+        return NO_SESSION
+    if result.decision is not Decision.ALLOW or result.person is None:
+        return REASONS[result.reason]
+    return f"{REASONS[result.reason]} by {'a guest' if result.person == GUEST else result.person}"
+
+
+def done(result: SceneResult) -> str:
+    """What became of the command."""
+    if result.enrols and result.decision is Decision.ALLOW:
+        return "Taken as a phrase"
+    return _DONE[result.decision]
 
 
 def recorded(result: SceneResult) -> str | None:
@@ -72,6 +84,8 @@ def detail(result: SceneResult) -> str:
     """What else there is to know, in a line."""
     if made := recorded(result) or crafted(result):
         return made
+    if result.enrols and result.person is not None:
+        return f"enrolled from {result.sessions} phrases; nothing is forwarded"
     if result.decision is Decision.ALLOW:
         bare_s = result.uncovered_s or 0.0
         cover = f"all but {bare_s:.1f} s of it" if bare_s >= 0.05 else "all of it"

@@ -96,6 +96,9 @@ FIELDS: Mapping[str, Callable[[object], Value]] = {
     "copies": _number,
     "speed_percent": _number,
     "cluster": _number,
+    # Who spoke: the identifier of an enrolled person, never the name.
+    "person": _token,
+    "threshold": _number,
     "searched": _number,
     "self_noise_db": _number,
     "bit_errors": _number,

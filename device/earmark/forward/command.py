@@ -32,6 +32,7 @@ class Command:
     woken_unix_s : when the wake word was heard, s since 1970 UTC.
     uncovered_s : stretches (start, end) of `audio` that the nonce did not cover, s.
     verdict : the verdict that allows it.
+    person : name of the enrolled person who spoke; None when that is not known, as of a guest.
 
     Raises
     ------
@@ -46,6 +47,7 @@ class Command:
     woken_unix_s: float
     uncovered_s: tuple[tuple[float, float], ...]
     verdict: Verdict
+    person: str | None = None
 
     def __post_init__(self) -> None:
         # Behind the session machine's back as well: nothing leaves that was not allowed.
@@ -62,6 +64,8 @@ class Command:
             raise ValueError(f"session {self.session!r} does not match {_SESSION.pattern}")
         if not math.isfinite(self.woken_unix_s) or self.woken_unix_s < 0.0:
             raise ValueError(f"wake time {self.woken_unix_s} is before 1970 or not finite")
+        if self.person is not None and not (self.person and self.person.isprintable()):
+            raise ValueError("person must be printable and not empty")
         own = self.audio.copy()
         own.flags.writeable = False
         object.__setattr__(self, "audio", own)
@@ -81,6 +85,7 @@ class Command:
             "woken": self.woken.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "duration_s": round(self.audio.size / RATE_HZ, 4),
             "rate_hz": RATE_HZ,
+            "person": self.person,
             "uncovered_s": [[round(a, 3), round(b, 3)] for a, b in self.uncovered_s],
             "verdict": self.verdict.decision.value,
             "reason": self.verdict.reason.value,

@@ -11,6 +11,8 @@ alone, never from the verdict. The reason in full goes to the journal.
   being recognised, and telling the two apart would let somebody improve a removal step by step.
 - A command with too little sound for the query memory is ``COULD_NOT_VERIFY`` too: what the
   memory can make of a sound is nobody's business.
+- A voice that nobody has enrolled, or too little of one, is ``COULD_NOT_VERIFY`` as well: whoever
+  imitates a person must not learn that only the voice was wrong.
 - An absent nonce is named (uncover the loudspeaker). A cushion on the device is the common
   cause, and only its owner can take it away; somebody who jams the loudspeaker on purpose
   learns nothing that he did not bring about himself.
@@ -80,6 +82,8 @@ _OF_REASON = {
     Reason.INTERFERENCE: Announcement.COULD_NOT_VERIFY,
     Reason.QUERY_ATTACK: Announcement.COULD_NOT_VERIFY,
     Reason.MEMORY_UNDETERMINED: Announcement.COULD_NOT_VERIFY,
+    Reason.STRANGER: Announcement.COULD_NOT_VERIFY,
+    Reason.SPEAKER_UNDETERMINED: Announcement.COULD_NOT_VERIFY,
     Reason.FAULT: Announcement.FAULT,
 }
 

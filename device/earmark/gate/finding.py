@@ -43,6 +43,10 @@ class Reason(Enum):
     """Near-copies of this command were heard again and again: somebody crafts a command."""
     MEMORY_UNDETERMINED = "memory_undetermined"
     """Too little sound to say whether near-copies of it were heard."""
+    STRANGER = "stranger"
+    """The voice is none of those that are enrolled."""
+    SPEAKER_UNDETERMINED = "speaker_undetermined"
+    """Too little speech to say whose it is."""
     FAULT = "fault"
     """A part of Earmark failed (ledger, stream, check): closed, whatever was said."""
 

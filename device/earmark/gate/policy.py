@@ -37,6 +37,10 @@ PRECEDENCE: tuple[tuple[Reason, Decision], ...] = (
     (Reason.NONCE_INCOMPLETE, Decision.RETRY),
     (Reason.STALE_UNDETERMINED, Decision.RETRY),
     (Reason.MEMORY_UNDETERMINED, Decision.RETRY),
+    # A voice is judged by what the others have let through: with a nonce half taken out, or from
+    # under a cushion, anybody is a stranger.
+    (Reason.SPEAKER_UNDETERMINED, Decision.RETRY),
+    (Reason.STRANGER, Decision.RETRY),
     (Reason.FRESH, Decision.ALLOW),
 )
 """Every reason, the one that prevails first, with what it leads to."""
@@ -71,6 +75,12 @@ def judge(findings: Sequence[Finding], settings: GateSettings) -> Verdict:
     # `required` is never empty, so that there is a reason here: at the least a missing check.
     reason = min(reasons, key=_RANK.__getitem__, default=Reason.FAULT)
     return Verdict(_DECISION[reason], reason, tuple(findings))
+
+
+def withheld(verdict: Verdict, reason: Reason) -> Verdict:
+    """Return `verdict` with another reason, which must not be one to allow: then it is a fault."""
+    reason = Reason.FAULT if reason is Reason.FRESH else reason
+    return Verdict(_DECISION[reason], reason, verdict.findings)
 
 
 def _reason(finding: Finding) -> Reason:

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-CheckName: TypeAlias = Literal["signal", "nonce", "stale", "memory"]
+CheckName: TypeAlias = Literal["signal", "nonce", "stale", "memory", "speaker"]
 """The checks that exist. A name that no check has is refused when the settings are read."""
 
 
@@ -48,12 +48,13 @@ class GateSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     required: tuple[CheckName, ...] = Field(
-        default=("signal", "nonce", "stale", "memory"),
+        default=("signal", "nonce", "stale", "memory", "speaker"),
         min_length=1,
         description="Checks that must all pass before a command is forwarded. All of them by"
         " default: the nonce proves that the speech is of now, the stale search that"
-        " it is not of before as well, the query memory that nobody crafts it by trial and error."
-        " Leave one out for measurements only.",
+        " it is not of before as well, the query memory that nobody crafts it by trial and error,"
+        " the speaker check that one of the household speaks. Leave one out for measurements only;"
+        " without `speaker` no speaker model is loaded and nobody is named.",
     )
     signal: SignalCheckSettings = SignalCheckSettings()
 

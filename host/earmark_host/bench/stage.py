@@ -14,7 +14,7 @@ from earmark.audio.room_model import MIC
 from earmark.config import Config
 from earmark.daemon import InlineExecutor, build
 from earmark.forward import Command
-from earmark.gate import UNJUDGED, Announcement
+from earmark.gate import UNJUDGED, Announcement, CheckName
 from earmark.judging import Judgement
 from earmark.loop import SILENCE
 from earmark.memory import MemorySettings, QueryMemory
@@ -48,6 +48,9 @@ LOMBARD_FROM_DBSPL = 45.0
 
 THD_PERCENT = 1.0
 """Distortion of the device's loudspeaker at 60 dB SPL at 1 m, %: worse than most."""
+
+REQUIRED: tuple[CheckName, ...] = ("signal", "nonce", "stale", "memory")
+"""Checks of the sessions here: all but the voice, which has a bench of its own."""
 
 TELEVISION_S = TRIGGER_S + 16.5
 """Length of the programme, s: until the longest command and its verdict are over."""
@@ -222,7 +225,7 @@ def hold_session(
 
     taken, told = _Taken(), _Told()
     loop = build(
-        config,
+        config.model_copy(update={"gate": config.gate.model_copy(update={"required": REQUIRED})}),
         executor=InlineExecutor(),
         ledger=ledger,
         keys=keys,

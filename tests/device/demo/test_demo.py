@@ -16,9 +16,19 @@ from typer.testing import CliRunner
 
 import earmark.demo
 from earmark.cli import app
-from earmark.demo import EVENING, QUICK, Expected, Replays, Varies, chosen, run_demo
+from earmark.demo import (
+    EVENING,
+    QUICK,
+    RESIDENT,
+    Enrols,
+    Expected,
+    Replays,
+    Varies,
+    chosen,
+    run_demo,
+)
 from earmark.errors import EarmarkError
-from earmark.gate import Decision, Reason
+from earmark.gate import Announcement, Decision, Embedder, Reason
 from earmark.signal import RATE_HZ
 
 KEYS = {"scene", "expected", "verdict", "reason", "checks", "audio_s", "decision_cpu_s"}
@@ -34,7 +44,7 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def quick(tmp_path_factory: pytest.TempPathFactory, listener: Embedder) -> Run:
     out = tmp_path_factory.mktemp("demo")
     file = io.StringIO()
     code = run_demo(
@@ -42,6 +52,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Run:
         out=out,
         json_file=out / "new folder" / "report.json",
         console=Console(file=file, width=80),
+        speaker=listener,
     )
     report = json.loads((out / "new folder" / "report.json").read_text(encoding="utf-8"))
     return Run(code, out, file.getvalue(), report)
@@ -50,11 +61,12 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_every_quick_scene_ends_as_expected(quick: Run) -> None:
     ends = [(one["scene"], one["verdict"], one["reason"]) for one in quick.report]
     assert ends == [
+        ("enrol", "allow", "fresh"),
         ("live", "allow", "fresh"),
         ("replay", "reject", "replay"),
         ("jammed", "retry", "nonce_absent"),
     ]
-    assert [one["expected"] for one in quick.report] == ["allow", "reject", "retry"]
+    assert [one["expected"] for one in quick.report] == ["allow", "allow", "reject", "retry"]
     assert quick.code == 0
 
 
@@ -63,7 +75,9 @@ def test_the_report_has_its_keys(quick: Run) -> None:
         assert set(one) >= KEYS
         checks = one["checks"]
         assert isinstance(checks, dict)
-        assert set(checks) == {"signal", "nonce", "stale", "memory"}
+        # Whoever enrols is not known yet.
+        voice = set() if one["scene"] == "enrol" else {"speaker"}
+        assert set(checks) == {"signal", "nonce", "stale", "memory"} | voice
         for check in checks.values():
             assert set(check) == {"passed", "score", "detail"}
         assert isinstance(one["audio_s"], float)
@@ -72,7 +86,7 @@ def test_the_report_has_its_keys(quick: Run) -> None:
 
 
 def test_the_replay_names_when_and_where_it_was_recorded(quick: Run) -> None:
-    live, replay, _ = quick.report
+    _, live, replay, _ = quick.report
     assert replay["recorded_in"] == "kitchen" == live["device"]
     assert "recorded 19:30 in" in quick.printed
     assert live["recorded_in"] is None
@@ -80,14 +94,53 @@ def test_the_replay_names_when_and_where_it_was_recorded(quick: Run) -> None:
 
 def test_only_the_allowed_command_was_forwarded(quick: Run) -> None:
     forwarded = [one["forwarded"] for one in quick.report]
-    assert forwarded[1:] == [None, None]
+    assert [one is None for one in forwarded] == [True, False, True, True]
     files = list((quick.out / "commands").glob("*.wav"))
-    assert [str(file) for file in files] == forwarded[:1]
+    assert [str(file) for file in files] == forwarded[1:2]
     audio, rate_hz = soundfile.read(files[0])
     assert rate_hz == RATE_HZ
     assert audio.size > RATE_HZ  # more than a second of a command of 1.7 s
     lines = (quick.out / "commands" / "commands.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["file"] for line in lines] == [files[0].name]
+    assert [json.loads(line)["person"] for line in lines] == [RESIDENT]
+    assert "Forwarded commands (1 in this run)" in quick.printed
+
+
+def test_whoever_has_enrolled_is_named(quick: Run) -> None:
+    enrol, live, _, jammed = quick.report
+    assert (enrol["person"], enrol["sessions"]) == (RESIDENT, 4)
+    assert live["person"] == RESIDENT
+    assert jammed["person"] is None
+    text = " ".join(quick.printed.split())
+    assert "enrolled from 4" in text
+    assert f"now by {RESIDENT}" in text
+
+
+def test_a_stranger_is_not_forwarded_and_not_told_why(tmp_path: Path, listener: Embedder) -> None:
+    file = io.StringIO()
+    report = tmp_path / "report.json"
+    console = Console(file=file, width=80)
+    scenes = chosen(("stranger",))
+    assert [scene.name for scene in scenes] == ["enrol", "stranger"]
+    assert run_demo(scenes, out=tmp_path, json_file=report, console=console, speaker=listener) == 0
+    _, stranger = json.loads(report.read_text(encoding="utf-8"))
+    assert (stranger["reason"], stranger["forwarded"]) == ("stranger", None)
+    assert stranger["told"] == Announcement.COULD_NOT_VERIFY.text
+    assert not list((tmp_path / "commands").glob("*.wav"))
+    assert RESIDENT not in (tmp_path / "journal.log").read_text(encoding="utf-8")
+
+
+def test_a_phrase_that_cannot_be_used_enrols_nobody(tmp_path: Path, listener: Embedder) -> None:
+    """The third is somebody else's: the scene ends there, and not as expected."""
+    enrol = chosen(("enrol",))[0]
+    assert isinstance(enrol.what, Enrols)
+    others = replace(enrol.what, phrases=("resident_1", "resident_3", "lobsters", "reading_1"))
+    report = tmp_path / "report.json"
+    console = Console(file=io.StringIO(), width=80)
+    scenes = [replace(enrol, what=others)]
+    assert run_demo(scenes, out=tmp_path, json_file=report, console=console, speaker=listener) == 1
+    [one] = json.loads(report.read_text(encoding="utf-8"))
+    assert (one["reason"], one["sessions"], one["person"]) == ("speaker_undetermined", 3, None)
 
 
 def test_each_scene_has_a_picture(quick: Run) -> None:
@@ -104,6 +157,7 @@ def test_each_scene_has_a_picture(quick: Run) -> None:
 def test_the_journal_has_a_line_for_each_verdict(quick: Run) -> None:
     journal = (quick.out / "journal.log").read_text(encoding="utf-8")
     assert [line.split()[2] for line in journal.splitlines() if " decision=" in line] == [
+        *["allowed"] * 4,
         "allowed",
         "rejected",
         "retry",
@@ -115,7 +169,7 @@ def test_the_table_fits_80_columns_and_says_all_in_words(quick: Run) -> None:
     lines = quick.printed.splitlines()
     assert max(len(line) for line in lines if "/" not in line) <= 80  # paths are never cut
     text = " ".join(quick.printed.split())
-    for words in ("✓ allow", "✗ reject", "↻ retry", "3 of 3 scenes ended as expected"):
+    for words in ("✓ allow", "✗ reject", "↻ retry", "4 of 4 scenes ended as expected"):
         assert words in text
     assert "\x1b" not in quick.printed
 
@@ -128,11 +182,12 @@ def test_the_table_fits_80_columns_and_says_all_in_words(quick: Run) -> None:
     ],
 )
 def test_a_verdict_that_differs_from_the_scene_is_exit_code_1(
-    expected: Expected, tmp_path: Path
+    expected: Expected, tmp_path: Path, listener: Embedder
 ) -> None:
     silent = replace(chosen(("nobody_speaks",))[0], expected=expected)
     file = io.StringIO()
-    code = run_demo([silent], out=tmp_path, console=Console(file=file, width=120))
+    console = Console(file=file, width=120)
+    code = run_demo([silent], out=tmp_path, console=console, speaker=listener)
     assert code == 1
     assert "not as expected" in file.getvalue()
     assert "0 of 1 scenes ended as expected" in file.getvalue()
@@ -162,11 +217,14 @@ def test_the_command_line_passes_its_options_and_the_exit_code_on(
     assert called["scenes"] == EVENING
 
 
-def test_a_crafted_command_is_withheld_from_its_sixth_copy_on(tmp_path: Path) -> None:
+def test_a_crafted_command_is_withheld_from_its_sixth_copy_on(
+    tmp_path: Path, listener: Embedder
+) -> None:
     file = io.StringIO()
     report = tmp_path / "report.json"
     console = Console(file=file, width=80)
-    code = run_demo(chosen(("crafted",)), out=tmp_path, json_file=report, console=console)
+    scenes = chosen(("crafted",))
+    code = run_demo(scenes, out=tmp_path, json_file=report, console=console, speaker=listener)
     assert code == 0
     [one] = json.loads(report.read_text(encoding="utf-8"))
     assert (one["verdict"], one["reason"], one["sessions"]) == ("reject", "query_attack", 6)
@@ -179,7 +237,7 @@ def test_a_crafted_command_is_withheld_from_its_sixth_copy_on(tmp_path: Path) ->
     assert (tmp_path / "crafted.png").exists()
 
 
-def test_a_series_of_another_length_is_not_as_expected(tmp_path: Path) -> None:
+def test_a_series_of_another_length_is_not_as_expected(tmp_path: Path, listener: Embedder) -> None:
     crafted = chosen(("crafted",))[0]
     assert isinstance(crafted.what, Varies)
     once = replace(
@@ -188,12 +246,13 @@ def test_a_series_of_another_length_is_not_as_expected(tmp_path: Path) -> None:
         expected=Expected(Decision.ALLOW, Reason.FRESH, sessions=2),
     )
     console = Console(file=io.StringIO(), width=80)
-    assert run_demo([once], out=tmp_path, console=console) == 1
+    assert run_demo([once], out=tmp_path, console=console, speaker=listener) == 1
 
 
 def test_a_replay_brings_the_scene_that_it_replays() -> None:
     assert [scene.name for scene in chosen(("close_recorder",))] == ["television", "close_recorder"]
     for at, scene in enumerate(EVENING):
+        assert scene.after is None or scene.after in {other.name for other in EVENING[:at]}
         if isinstance(scene.what, Replays):
             recorded = {other.name for other in EVENING[:at] if other.recorder is not None}
             assert scene.what.scene in recorded
@@ -203,7 +262,7 @@ def test_a_replay_brings_the_scene_that_it_replays() -> None:
 
 
 def test_an_unknown_scene_is_one_line_with_those_there_are() -> None:
-    with pytest.raises(EarmarkError, match=r"no scene 'garden': choose from live, replay"):
+    with pytest.raises(EarmarkError, match=r"no scene 'garden': choose from enrol, live, replay"):
         chosen(("garden",))
 
 

@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from earmark.audio import AudioSettings, microphone_rms
-from earmark.demo import Evening, SceneResult, Sound, chosen, picture, words
+from earmark.demo import RESIDENT, Evening, SceneResult, Sound, chosen, picture, words
 from earmark.demo.table import table
-from earmark.gate import Decision, Reason
+from earmark.gate import Decision, Embedder, Reason
 from earmark.signal import RATE_HZ
 
 WRONG, RIGHT = (221, 107, 32), (43, 108, 176)
@@ -22,9 +22,12 @@ WRONG, RIGHT = (221, 107, 32), (43, 108, 176)
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SceneResult, Sound]]:
-    with Evening(tmp_path_factory.mktemp("evening"), begins_unix_s=1.8e9) as evening:
-        yield evening.play(chosen(("live",))[0])
+def live(
+    tmp_path_factory: pytest.TempPathFactory, listener: Embedder
+) -> Iterator[tuple[SceneResult, Sound]]:
+    out = tmp_path_factory.mktemp("evening")
+    with Evening(out, begins_unix_s=1.8e9, speaker=listener) as evening:
+        yield evening.play(chosen(("live",))[-1])  # nobody is enrolled
 
 
 def strip(result: SceneResult, sound: Sound) -> set[tuple[int, ...]]:
@@ -74,7 +77,27 @@ def test_the_spectrogram_is_in_db_spl() -> None:
 
 def test_every_reason_and_verdict_has_its_words(live: tuple[SceneResult, Sound]) -> None:
     assert set(words.REASONS) == set(Reason)
-    assert set(words.DONE) == {*Decision, None}
+    said = {words.done(replace(live[0], decision=each)) for each in (*Decision, None)}
+    assert len(said) == len(Decision) + 1
+
+
+def test_who_spoke_is_said_of_what_is_allowed(live: tuple[SceneResult, Sound]) -> None:
+    by = {
+        who: words.reason(replace(live[0], person=who)).removeprefix("spoken here and now")
+        for who in ("Robin", "guest", None)
+    }
+    assert by == {"Robin": " by Robin", "guest": " by a guest", None: ""}
+    replayed = replace(live[0], decision=Decision.REJECT, reason=Reason.REPLAY, person="Robin")
+    assert "Robin" not in words.reason(replayed)
+
+
+def test_an_enrolment_is_not_said_to_be_forwarded(live: tuple[SceneResult, Sound]) -> None:
+    result, sound = live
+    enrolled = replace(result, scene=chosen(("enrol",))[0], sessions=4, person="Robin")
+    assert "forwarded" not in words.done(enrolled)
+    assert words.detail(enrolled) == "enrolled from 4 phrases; nothing is forwarded"
+    assert enrolled.commands == 0
+    assert picture.draw(enrolled, sound).size == picture.SIZE
 
 
 @pytest.mark.parametrize(("encoding", "symbol"), [("utf-8", "✗ reject"), ("ascii", "x reject")])
@@ -111,10 +134,15 @@ def test_a_session_that_never_began_is_no_verdict(live: tuple[SceneResult, Sound
 def test_an_allowed_command_that_did_not_arrive_is_not_as_expected(
     live: tuple[SceneResult, Sound],
 ) -> None:
-    assert live[0].as_expected
-    assert not replace(live[0], forwarded=None).as_expected
+    right = replace(live[0], person=RESIDENT)
+    assert right.as_expected
+    assert not replace(right, forwarded=None).as_expected
+    assert not live[0].as_expected, "nobody is enrolled: who spoke is not known"
 
 
-def test_a_replay_of_what_nobody_recorded_is_refused(tmp_path: Path) -> None:
-    with Evening(tmp_path, begins_unix_s=1.8e9) as evening, pytest.raises(KeyError, match="live"):
-        evening.play(chosen(("replay",))[1])
+def test_a_replay_of_what_nobody_recorded_is_refused(tmp_path: Path, listener: Embedder) -> None:
+    with (
+        Evening(tmp_path, begins_unix_s=1.8e9, speaker=listener) as evening,
+        pytest.raises(KeyError, match="live"),
+    ):
+        evening.play(chosen(("replay",))[-1])

@@ -104,6 +104,18 @@ def test_an_alarm_of_the_memory_names_carrier_count_and_first_time(
     assert record.__dict__["EARMARK_MEMORY_COUNT"] == "6"
 
 
+def test_who_spoke_is_written_as_an_id_and_a_name_is_left_out(journal: Journal, kept: Kept) -> None:
+    found: dict[str, object] = {"person": "5eccc4c1", "threshold": 2.5, "name": "Ada"}
+    for detail in (found, found | {"person": "Ada Löf"}):
+        finding = Finding("speaker", Outcome.PASSED, Reason.FRESH, 7.5, detail)
+        verdict = Verdict(Decision.ALLOW, Reason.FRESH, (finding,))
+        journal.verdict("s1", verdict, Announcement.ALLOWED)
+    first, second = (record.getMessage() for record in kept.records)
+    figures = "speaker_score=7.5 speaker_person=5eccc4c1 speaker_threshold=2.5"
+    assert first.endswith(figures)
+    assert "Ada" not in first + second
+
+
 @pytest.mark.parametrize(
     ("decision", "reason", "entry", "level"),
     [

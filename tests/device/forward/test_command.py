@@ -44,11 +44,16 @@ def test_metadata_is_json_and_holds_scores_but_no_details(make: Any) -> None:
         "woken": "2026-09-21T14:13:27.250Z",
         "duration_s": 0.5,
         "rate_hz": RATE_HZ,
+        "person": None,
         "uncovered_s": [[0.0, 0.21]],
         "verdict": "allow",
         "reason": "fresh",
         "checks": {"nonce": {"outcome": "passed", "reason": "fresh", "score": 0.03}},
     }
+
+
+def test_who_spoke_is_named(make: Any) -> None:
+    assert json.loads(make(person="Ada Löf").json_line())["person"] == "Ada Löf"
 
 
 def test_more_cannot_overwrite_the_metadata(make: Any) -> None:
@@ -99,6 +104,8 @@ def test_the_audio_is_a_copy_that_nobody_can_change(make: Any) -> None:
         ({"session": "a\n"}, "session"),
         ({"session": "a" * 65}, "session"),
         ({"woken_unix_s": math.nan}, "wake time"),
+        ({"person": ""}, "person"),
+        ({"person": "Ada\n"}, "person"),
         ({"woken_unix_s": -1.0}, "wake time"),
     ],
 )

@@ -75,6 +75,7 @@ def test_the_first_reason_in_the_table_prevails(
         failed("nonce", first[0]),
         passed("stale"),
         passed("memory"),
+        passed("speaker"),
     ]
 
     for order in itertools.permutations(findings):
@@ -85,6 +86,13 @@ def test_the_first_reason_in_the_table_prevails(
 def test_a_replay_that_is_named_says_more_than_that_it_was_heard_again_and_again() -> None:
     findings = [failed("memory", Reason.QUERY_ATTACK), failed("stale", Reason.REPLAY)]
     assert judge(findings, SETTINGS).reason is Reason.REPLAY
+
+
+@pytest.mark.parametrize("reason", [Reason.NONCE_DAMAGED, Reason.TOO_QUIET, Reason.NONCE_ABSENT])
+def test_a_voice_is_not_judged_by_a_recording_that_is_not_good_enough(reason: Reason) -> None:
+    findings = [failed("speaker", Reason.STRANGER), failed("nonce", reason)]
+    rest = map(passed, ("signal", "stale", "memory"))
+    assert judge([*findings, *rest], SETTINGS).reason is reason
 
 
 @pytest.mark.parametrize("attack", sorted(ATTACKS, key=str))
@@ -178,6 +186,10 @@ class TestAnnouncement:
     def test_what_the_memory_made_of_a_sound_is_not_told(self) -> None:
         assert self.of(Reason.MEMORY_UNDETERMINED) is self.of(Reason.QUERY_ATTACK)
 
+    @pytest.mark.parametrize("reason", [Reason.STRANGER, Reason.SPEAKER_UNDETERMINED])
+    def test_that_only_the_voice_was_wrong_is_not_told(self, reason: Reason) -> None:
+        assert self.of(reason) is self.of(Reason.REPLAY)
+
     @pytest.mark.parametrize("attack", sorted(ATTACKS, key=str))
     @pytest.mark.parametrize("other", [r for r in Reason if r not in ATTACKS])
     def test_nothing_that_is_found_besides_changes_what_an_attacker_hears(
@@ -188,6 +200,7 @@ class TestAnnouncement:
                 failed("stale", attack),
                 passed("nonce"),
                 passed("memory"),
+                passed("speaker"),
                 passed("signal") if other is Reason.FRESH else failed("signal", other),
             ],
             SETTINGS,

@@ -1,0 +1,1 @@
+"""The speaker model on the workstation: its network, its training, its attacks, its export."""
