@@ -60,8 +60,8 @@ class Phrases:
     Parameters
     ----------
     enrolment : gets the phrases.
-    ask : shows the person what to say next; called at once, and after each phrase until all are
-        there.
+    ask : shows the person what to say next: at :meth:`begin`, and after each phrase until all
+        are there.
     """
 
     def __init__(self, enrolment: Enrolment, ask: Callable[[Prompt], None]) -> None:
@@ -69,7 +69,10 @@ class Phrases:
         self._ask = ask
         self.error: EnrolmentError | None = None
         """Why it cannot go on; None while it can."""
-        ask(enrolment.prompt)
+
+    def begin(self) -> None:
+        """Ask for the first phrase."""
+        self._ask(self._enrolment.prompt)
 
     @property
     def over(self) -> bool:
@@ -199,6 +202,7 @@ def enrol(
                 now=now,
             )
             try:
+                phrases.begin()  # only now: everything is open
                 drive(loop, port, _Over(phrases, loop, port, stop))
             finally:
                 work.shutdown()  # the last work needs what the loop closes

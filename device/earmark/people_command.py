@@ -46,8 +46,10 @@ Earmark can learn to recognise {name} by voice. Before it does, {name} should kn
   What for       To let commands through from people that live here, and to tell people
                  apart. It errs at times: see `earmark people check` afterwards.
   Who sees it    Nobody beyond this device. Where commands go, the name goes with them.
-  How it ends    At any time: `earmark people delete {name}` removes all of it, `earmark
+  How it ends    At any time: `earmark people delete {name}` removes all of this, `earmark
                  people export {name} FILE` shows it. A new speaker model makes it useless.
+                 What is kept of every command, whoever gives it, stays: a fingerprint of
+                 the sound and the nonce, without a name.
   Without it     Nobody has to. With `speaker.guests: always` in the settings everybody may
                  command, enrolled or not; nothing is then kept about {name}.
 """
@@ -64,6 +66,11 @@ TOLD = {
 """What a person is told about a phrase, by the value of its :class:`Quality`."""
 
 
+MOST_REFUSED = 1
+"""Sentences of an enrolment that may be unlike the others, without a word about it: with a second
+one, either the room was loud or somebody else spoke."""
+
+
 @app.command("enrol")
 def enrol(
     name: Annotated[str, typer.Argument(metavar="NAME", help="How the person is to be called.")],
@@ -72,20 +79,31 @@ def enrol(
     """Ask for consent, then learn the voice from a few sentences; the daemon must be stopped."""
     from earmark.config import load
     from earmark.enrolling import enrol as enrolled_by_voice
-    from earmark.speaker import Vault, checked_name, load_key, named
+    from earmark.speaker import SpeakerModel, Vault, checked_name, load_key, named
 
     settings = load(config)
     where = _folder(settings.speaker)
     name = checked_name(name)
     # Before anybody speaks in vain:
     load_key(settings.speaker, os.environ)
-    again = named(Vault.of(settings.speaker).people, name) is not None
+    model = SpeakerModel.open(settings.speaker.model)
+    same = named(Vault.of(settings.speaker).people, name)
+    if same is not None and same.model_id == model.id:
+        raise EarmarkError(
+            f"{same.name} is enrolled already",
+            f"choose another name, or delete that person first: earmark people delete {same.name}",
+        )
     typer.echo(CONSENT.format(name=name, where=where, phrases=settings.speaker.enrolment.phrases))
-    if again:
-        typer.echo("Somebody has that name: replaced if of another speaker model, else refused.\n")
+    if same is not None:
+        typer.echo(f"{same.name} was enrolled with another speaker model and is replaced.\n")
     typer.confirm(f"Does {name} agree?", default=False, abort=True)
-    enrolled = enrolled_by_voice(settings, name, time.time(), _ask)
+    enrolled = enrolled_by_voice(settings, name, time.time(), _ask, speaker=model)
     typer.echo(f"{name} is enrolled.")
+    if enrolled.reliability.frr.count > MOST_REFUSED:
+        typer.echo(
+            f"But the sentences differ from one another: {name} would often be refused. Delete "
+            f"and enrol again, in a quiet room, all sentences by {name}."
+        )
     typer.echo(f"  Refused by mistake: {_rate(enrolled.reliability.frr)} of their own sentences.")
     typer.echo(f"  Strangers taken for {name}: {_rate(enrolled.reliability.far)}.")
     typer.echo(f"  Strangers taken for anybody at home: {_rate(enrolled.household_far)}.")
@@ -265,5 +283,5 @@ def _model_or_none(settings: SpeakerSettings) -> SpeakerModel | None:
     try:
         return SpeakerModel.open(settings.model)
     except EarmarkError as error:
-        typer.echo(f"The speaker model does not open: {error}")
+        typer.echo(f"The speaker model does not open: {error}", err=True)
         return None

@@ -26,6 +26,8 @@ from earmark.speaker import (
     Person,
     Prompt,
     Quality,
+    Rate,
+    Reliability,
     Roster,
     SpeakerModel,
     Vault,
@@ -127,9 +129,9 @@ def test_list_shows_who_is_enrolled(device: Device) -> None:
 def test_list_is_due_also_without_a_model(device: Device) -> None:
     device.keep(person(1, "Anna"))
     device.configure(model=str(device.folder / "nowhere"))
-    out, _ = device("list")
+    out, err = device("list")
     assert device.code == 0
-    assert "speaker model does not open" in out
+    assert "speaker model does not open" in err
     assert "unknown      Anna" in out
 
 
@@ -233,7 +235,10 @@ def session(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
     """Stands for the sessions of the device; what was asked of it."""
     asked: list[tuple[str, float]] = []
 
-    def enrol(config: Config, name: str, consent_unix_s: float, ask: Ask) -> Enrolled:
+    def enrol(
+        config: Config, name: str, consent_unix_s: float, ask: Ask, *, speaker: SpeakerModel
+    ) -> Enrolled:
+        assert speaker.id == tiny().id
         asked.append((name, consent_unix_s))
         ask(Prompt(1, 2, "First sentence", None))
         ask(Prompt(1, 2, "First sentence", Feedback(Quality.TOO_QUIET, 1, 1)))
@@ -303,9 +308,29 @@ def test_a_name_that_is_taken_is_told_before_consent(
 ) -> None:
     device.keep(person(1, "Anna", model_id="f" * 16))
     out, _ = device("enrol", "anna", says="y\n")
-    assert "Somebody has that name" in out.partition("agree?")[0]
+    assert "Anna was enrolled with another speaker model" in out.partition("agree?")[0]
     assert [(one.name, len(one.model_id)) for one in device.people] == [("anna", 16)]
     assert device.people[0].model_id != "f" * 16
+
+
+def test_a_name_of_this_model_is_refused_before_consent(
+    device: Device, session: list[tuple[str, float]]
+) -> None:
+    device.keep(person(1, "Anna"))
+    out, err = device("enrol", "anna", says="y\n")
+    assert "Anna is enrolled already: choose another name, or delete that person first" in err
+    assert "agree?" not in out
+    assert session == []
+
+
+def test_sentences_that_differ_are_told(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was enrolled with another's voice among their own would often be refused."""
+    for refused, told in ((1, False), (2, True)):
+        rates = Reliability(Rate(refused, 5), Rate(0, 20))
+        found = Enrolled(person(1, "Anna"), rates, 2.5, Rate(0, 20))
+        monkeypatch.setattr(enrolling, "enrol", lambda *_, found=found, **__: found)
+        out, _ = device("enrol", "Anna", says="y\n")
+        assert ("enrol again, in a quiet room" in out) is told
 
 
 # Failures
@@ -332,12 +357,12 @@ def test_enrolment_with_a_vault_of_another_key(
 
 
 def test_enrolment_that_fails_is_one_line(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
-    def enrol(*_: object) -> Enrolled:
+    def enrol(*_: object, **__: object) -> Enrolled:
         raise EnrolmentError("of 15 phrases 2 could be used", "try again in a quieter place")
 
     monkeypatch.setattr(enrolling, "enrol", enrol)
     err = device("enrol", "Anna", says="y\n")[1]
-    assert err == "earmark: of 15 phrases 2 could be used: try again in a quieter place\n"
+    assert err.endswith("earmark: of 15 phrases 2 could be used: try again in a quieter place\n")
     assert not device.vault.exists()
 
 

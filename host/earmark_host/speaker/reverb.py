@@ -11,7 +11,7 @@ from scipy.signal import oaconvolve
 
 from earmark.audio.room_model import LEAD, MIC
 from earmark.signal import Signal
-from earmark_host.speaker.clips import SCALE, Cache, Clip
+from earmark_host.speaker.clips import CACHE_BYTES, SCALE, Cache, Clip
 
 ROOMS = 24
 """Random rooms whose responses are drawn from; each takes a second or two to compute."""
@@ -31,14 +31,19 @@ class Rooms:
     ----------
     responses : from people to a device's microphone, each (n,).
     cache : of the dry clips.
+    limit : memory for the clips as heard, bytes; those beyond it are computed each time.
     """
 
     responses: tuple[Signal, ...]
     cache: Cache
+    limit: int = CACHE_BYTES
     _heard: dict[str, NDArray[np.int16]] = field(default_factory=dict)
+    _used: int = 0
 
     @classmethod
-    def computed(cls, cache: Cache, seed: int, rooms: int = ROOMS) -> Rooms:
+    def computed(
+        cls, cache: Cache, seed: int, rooms: int = ROOMS, limit: int = CACHE_BYTES
+    ) -> Rooms:
         """Compute random rooms; the same for the same seed."""
         from earmark_host.rooms import compute_room, random_spec  # noqa: PLC0415 - takes a second
 
@@ -47,13 +52,17 @@ class Rooms:
         for index in range(rooms):
             model = compute_room(random_spec(rng), seed * rooms + index)
             found += [model.responses[talker, MIC] for talker in TALKERS if talker in model.sources]
-        return cls(tuple(found), cache)
+        return cls(tuple(found), cache, limit)
 
     def samples(self, clip: Clip) -> NDArray[np.int16]:
         """The clip's samples as heard in its room, as loud as the dry ones."""
         heard = self._heard.get(clip.key)
-        if heard is None:
-            heard = self._heard[clip.key] = self._hear(clip)
+        if heard is not None:
+            return heard
+        heard = self._hear(clip)
+        if self._used + heard.nbytes <= self.limit:
+            self._used += heard.nbytes
+            self._heard[clip.key] = heard
         return heard
 
     def _hear(self, clip: Clip) -> NDArray[np.int16]:

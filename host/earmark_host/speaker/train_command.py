@@ -58,7 +58,7 @@ class Options:
     resume : go on from the last checkpoint.
     bf16 : convolutions in bfloat16; None where the processor is fast at it.
     threads : of torch, on a CPU.
-    cache_gb : memory for decoded clips, GiB.
+    cache_gb : memory for decoded clips, and as much again for those heard in rooms, GiB.
     changes : "name=value" for a field of the arm, the front-end, the shape or the recipe; the
         value as JSON or a word.
     """
@@ -103,7 +103,8 @@ def run(options: Options) -> None:
     # Who has one clip cannot be told from others in a test: nothing is lost to the open set.
     whose = people(options.data, background=True, commands=True) if options.extra else {}
     extra = tuple(clips[0] for clips in whose.values() if len(clips) == 1)
-    cache = Cache(round(options.cache_gb * 1024**3))
+    limit = round(options.cache_gb * 1024**3)
+    cache = Cache(limit)
     heard = divided.train + extra
     arm, shape, recipe = planned(options, len(heard))
     found = None
@@ -112,7 +113,7 @@ def run(options: Options) -> None:
         found = targets(options.teacher, heard, cache, options.out, console)
     bf16 = fast_bf16() if options.bf16 is None else options.bf16
     plan = Plan(arm, shape, recipe, options.seed, bf16)
-    rooms = Rooms.computed(cache, ROOMS_SEED) if recipe.rooms else None
+    rooms = Rooms.computed(cache, ROOMS_SEED, limit=limit) if recipe.rooms else None
     material = Material(divided, extra, found, cache, rooms)
     try:
         trained = train(material, plan, options.out, console, options.resume)

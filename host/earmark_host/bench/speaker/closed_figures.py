@@ -52,7 +52,11 @@ def figures(
     metrics = [
         *(_clean(f"closed_clean_{ear}", clean, (ear, *main), rng) for ear in (PARENT, DEVICE)),
         *(
-            _share(f"closed_worst_{ear}", [(each.person, _held(each, ear)) for each in worst], rng)
+            _share(
+                f"closed_worst_{ear}",
+                [(each.person, _held(each, ear)) for each in worst if ear in each.clean],
+                rng,
+            )
             for ear in (PARENT, DEVICE)
         ),
         *(

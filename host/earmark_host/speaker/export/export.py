@@ -114,7 +114,7 @@ def export(trained: Trained, options: Options) -> Exported:
     cache, rng = Cache(), np.random.default_rng(options.seed)
     extra = set(trained.split.get("extra_people", ()))
     everyone = people(options.data, background=True, commands=True)
-    clips = training_clips(trained, everyone)
+    clips = training_clips(trained, people(options.data))
     heard = windows(clips, front_end, network.frames, options.representative, cache, rng)
     content = to_tflite(network, heard)
     if len(content) > MAX_NETWORK_BYTES:
@@ -140,10 +140,11 @@ def export(trained: Trained, options: Options) -> Exported:
         )
     hears = _Recordings(runner, front_end, front_end.samples(network.frames))
     rooms = Rooms.computed(cache, ROOMS_SEED, ROOMS)
+    others = strangers(trained, everyone)
     numbers = _numbers(
         hears,
         golden(hears.window, hears.outputs),
-        cohort(strangers(trained, everyone), rooms.samples, hears.outputs),
+        cohort(others, rooms.samples, hears.outputs),
     )
     manifest = Manifest(
         format=FORMAT,
@@ -160,7 +161,13 @@ def export(trained: Trained, options: Options) -> Exported:
     used = [clip for own in clips.values() for clip in own]
     used += [everyone[person][0] for person in sorted(extra & set(everyone))]
     text = card(
-        manifest, trained, len(content), sources(options.data, used), agreement, options.figures
+        manifest,
+        trained,
+        len(content),
+        sources(options.data, used),
+        agreement,
+        options.figures,
+        sources(options.data, others),
     )
     described = json.dumps(manifest.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
     _write(
