@@ -18,6 +18,7 @@ PEERS = {"nonce", "memory", "speaker"}
 LEVEL = {
     "errors": 0,
     "signal": 0,
+    "tflite": 0,
     "session": 1,
     "nonce": 1,
     "memory": 1,

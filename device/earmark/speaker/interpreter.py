@@ -1,14 +1,9 @@
-"""TensorFlow Lite, by whichever package carries it here, and the one network that it runs.
-
-``tflite-runtime`` has wheels up to Python 3.11 and was built against numpy 1; its successor
-``ai-edge-litert`` has them from there on. Both give the same ``Interpreter``.
-"""
+"""The one network that TensorFlow Lite runs here, from log-mel frames to what it says."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -16,9 +11,7 @@ from numpy.typing import NDArray
 
 from earmark.speaker.frontend import LogMel
 from earmark.speaker.manifest import REINSTALL, SpeakerModelError
-
-RUNTIMES = ("tflite_runtime.interpreter", "ai_edge_litert.interpreter")
-"""Modules with an ``Interpreter``, in the order in which they are tried."""
+from earmark.tflite import load_runtime
 
 THREADS = 1
 """Threads of the interpreter: on a small network more cost more than they bring, and the other
@@ -65,22 +58,14 @@ def load(content: bytes) -> Interpreter:
 
 
 def _runtime() -> Any:
-    """The class ``Interpreter`` of the first runtime that works here."""
-    faults = []
-    for name in RUNTIMES:
-        package = name.partition(".")[0]
-        if package == "tflite_runtime" and int(np.__version__.partition(".")[0]) > 1:
-            # It can be installed beside numpy 2, and then takes the process down when it is used.
-            faults.append(f"{package} needs numpy 1")
-            continue
-        try:
-            return import_module(name).Interpreter
-        except (ImportError, AttributeError) as error:
-            faults.append(f"{package}: {error}")
-    raise SpeakerModelError(
-        f"no runtime for the speaker model is installed ({'; '.join(faults)})",
-        "install tflite-runtime==2.14.0 (Python 3.11) or ai-edge-litert (3.12 and later)",
-    )
+    """The class ``Interpreter`` of the runtime that works here."""
+    found, faults = load_runtime()
+    if found is None:
+        raise SpeakerModelError(
+            f"no runtime for the speaker model is installed ({faults})",
+            "install tflite-runtime==2.14.0 (Python 3.11) or ai-edge-litert (3.12 and later)",
+        )
+    return found
 
 
 class Network:

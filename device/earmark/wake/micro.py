@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from earmark.errors import ConfigError, EarmarkError
 from earmark.signal import BLOCK_S, Signal, gain
+from earmark.tflite import load_runtime
 from earmark.wake.pcm import pcm16
 from earmark.wake.settings import WakeSettings
 
@@ -35,6 +36,7 @@ class MicroWake:
     """
 
     def __init__(self, settings: WakeSettings) -> None:
+        load_runtime()  # before pymicro-wakeword, which brings another copy
         try:
             # Here, not above: a device with a button runs without the package.
             from pymicro_wakeword import MicroWakeWordFeatures  # noqa: PLC0415

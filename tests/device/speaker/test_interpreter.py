@@ -13,6 +13,7 @@ import pytest
 
 from earmark.speaker import Network, SpeakerModelError
 from earmark.speaker import interpreter as module
+from earmark.tflite import RUNTIMES
 
 SHAPE = (16, 6)
 SIZES = (8, 5)
@@ -140,7 +141,7 @@ def forget(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
 def test_without_a_runtime_it_is_said_which_to_install(
     content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forget(monkeypatch, *module.RUNTIMES)
+    forget(monkeypatch, *RUNTIMES)
     with pytest.raises(SpeakerModelError, match="no runtime") as caught:
         module.load(content)
     for package in ("tflite_runtime", "ai_edge_litert"):
@@ -160,10 +161,10 @@ class Recorded:
 
 
 def test_either_runtime_does(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    forget(monkeypatch, module.RUNTIMES[0])
-    package = module.RUNTIMES[1].partition(".")[0]
+    forget(monkeypatch, RUNTIMES[0])
+    package = RUNTIMES[1].partition(".")[0]
     monkeypatch.setitem(sys.modules, package, SimpleNamespace())
-    monkeypatch.setitem(sys.modules, module.RUNTIMES[1], SimpleNamespace(Interpreter=Recorded))
+    monkeypatch.setitem(sys.modules, RUNTIMES[1], SimpleNamespace(Interpreter=Recorded))
     loaded = module.load(content)
     assert isinstance(loaded, Recorded)
     assert loaded.how == {"model_content": content, "num_threads": 1}
@@ -173,9 +174,9 @@ def test_the_old_runtime_is_not_tried_beside_numpy_2(
     content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There it imports, and dies when it is used."""
-    forget(monkeypatch, module.RUNTIMES[1])
+    forget(monkeypatch, RUNTIMES[1])
     monkeypatch.setitem(sys.modules, "tflite_runtime", SimpleNamespace())
-    monkeypatch.setitem(sys.modules, module.RUNTIMES[0], SimpleNamespace(Interpreter=Recorded))
+    monkeypatch.setitem(sys.modules, RUNTIMES[0], SimpleNamespace(Interpreter=Recorded))
     monkeypatch.setattr(np, "__version__", "1.26.4")
     assert isinstance(module.load(content), Recorded)
     monkeypatch.setattr(np, "__version__", "2.4.6")
