@@ -17,6 +17,7 @@ PEERS = {"nonce", "memory", "speaker"}
 
 LEVEL = {
     "errors": 0,
+    "files": 0,
     "signal": 0,
     "tflite": 0,
     "session": 1,

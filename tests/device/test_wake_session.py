@@ -110,6 +110,7 @@ def evening(tmp_path: Path, speaker_section: dict[str, object]) -> Callable[...,
             config,
             executor=InlineExecutor(),
             forwarder=outbox,
+            entropy=np.random.default_rng(11).bytes,  # the same nonces each time
             wake=None if wake_at_s is None else ScriptedWake([wake_at_s]),
             outlets=(told,),
             observer=lambda judgement, state: judgements.append((judgement, state)),
@@ -236,7 +237,10 @@ def test_a_command_after_a_pause_is_covered_whole(
     assert fell_db > least_db
     assert 10.0 < judgement.evidence.suppression_db < fell_db + 1.0
     start_s, end_s = (at - live.recording_from_s for at in live.command_s)
-    assert judgement.evidence.speech == pytest.approx((start_s, end_s), abs=0.3)
+    found_start_s, found_end_s = judgement.evidence.speech
+    assert found_start_s == pytest.approx(start_s, abs=0.3)
+    # What is left of a nonce can hold the detector open for some tenths of a second, never cut it.
+    assert end_s - 0.1 < found_end_s < end_s + 0.5
 
 
 def test_a_wake_word_alone_is_no_command(evening: Callable[..., Evening], clips: Clips) -> None:

@@ -45,6 +45,7 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 from earmark.errors import EarmarkError
+from earmark.files import flush_folder
 
 Record: TypeAlias = tuple[int, bytes]
 """Kind (0 to 255) and payload of a record."""
@@ -394,7 +395,7 @@ class RecordLog:
             os.fsync(self._file)
             self._torn = False
         if self._renamed:
-            _flush(self._path.parent)
+            flush_folder(self._path.parent)
             self._renamed = False
 
     def _check(self, kind: int, payload: bytes) -> None:
@@ -459,7 +460,7 @@ def erase(path: Path) -> None:
         try:
             path.unlink(missing_ok=True)
             _beside(path, "new").unlink(missing_ok=True)
-            _flush(path.parent)
+            flush_folder(path.parent)
         finally:
             os.close(lock)
 
@@ -553,7 +554,7 @@ def _beside(path: Path, suffix: str) -> Path:
 def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         folder.mkdir(mode=0o700, parents=True)
-        _flush(folder.parent)
+        flush_folder(folder.parent)
 
 
 def _give_to_owner(handle: int, folder: Path) -> None:
@@ -561,15 +562,6 @@ def _give_to_owner(handle: int, folder: Path) -> None:
     if os.geteuid() == 0:
         owner = folder.stat()
         os.fchown(handle, owner.st_uid, owner.st_gid)
-
-
-def _flush(folder: Path) -> None:
-    """Flush a new name in `folder` to the disk."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _write(handle: int, data: bytes | bytearray, at: int) -> None:

@@ -33,7 +33,6 @@ Power cuts
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import stat
@@ -48,6 +47,7 @@ from typing import IO, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from earmark.errors import KeyringError
+from earmark.files import flush_folder, lock, replace_file
 from earmark.nonce.keys import (
     DAY_S,
     MAX_EPOCH,
@@ -94,8 +94,6 @@ nonce. One change takes milliseconds."""
 LEAST_DISTINCT = 16
 """Least different bytes in a secret: one of 00.. or FF.. comes from an empty memory. Of random
 ones, fewer than 1 in 10**16 have less."""
-
-_LOCK_POLL_S = 0.01
 
 _REPLACE = (
     "restore the file, or move it away and import the household's secret again; recordings made "
@@ -236,7 +234,7 @@ class KeyRing:
         try:
             if not path.parent.is_dir():
                 path.parent.mkdir(mode=0o700, parents=True)
-                _flush(path.parent.parent)
+                flush_folder(path.parent.parent)
         except OSError as error:
             what = f"{path.parent}: the key ring's folder cannot be created ({error.strerror})"
             raise KeyringError(what, "create it, owned by this user, or change keys.path") from None
@@ -582,31 +580,9 @@ def _read(path: Path) -> _State:
     return _parsed(_State, raw, str(path), _REPLACE)
 
 
-def _flush(folder: Path) -> None:
-    """Flush a new name in `folder` to the disk."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _write(path: Path, folder: int, state: _State) -> None:
     """Replace the file, whole or not at all; `folder` is its folder, open and locked."""
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)  # of a process that was killed here
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    handle = os.open(new, flags, 0o600)
-    try:
-        with open(handle, "wb") as file:
-            _give_to_owner(path, folder, handle)
-            file.write(_dumped(state))
-            file.flush()
-            os.fsync(handle)
-        os.replace(new, path)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
+    replace_file(path, _dumped(state), lambda handle: _give_to_owner(path, folder, handle))
     os.fsync(folder)
 
 
@@ -626,17 +602,10 @@ def _locked(path: Path) -> Iterator[int]:
     """The folder of `path`, opened and locked: the file itself is replaced, a lock on it too."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        deadline = time.monotonic() + LOCK_WAIT_S
-        while True:
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise KeyringError(
-                        f"{path}: another process holds the key ring", "stop it, or try again"
-                    ) from None
-            time.sleep(_LOCK_POLL_S)
+        if not lock(folder, LOCK_WAIT_S):
+            raise KeyringError(
+                f"{path}: another process holds the key ring", "stop it, or try again"
+            )
         yield folder
     finally:
         os.close(folder)

@@ -40,6 +40,7 @@ from typing import IO, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from earmark.errors import LedgerError
+from earmark.files import flush_folder
 from earmark.nonce.bfsk.waveform import Bfsk, Nonce
 from earmark.nonce.ledger_settings import LedgerSettings
 
@@ -523,7 +524,7 @@ def _prepare(path: Path) -> None:
     try:
         if not path.parent.is_dir():
             path.parent.mkdir(mode=0o700, parents=True)
-            _flush_folder(path.parent.parent)
+            flush_folder(path.parent.parent)
     except OSError as error:
         what = f"{path.parent}: the ledger's folder cannot be created ({error.strerror})"
         raise LedgerError(what, "create it, owned by this user, or change ledger.path") from error
@@ -531,7 +532,7 @@ def _prepare(path: Path) -> None:
         try:
             # SQLite gives its log and index the mode of the file, so it must be right at once.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            _flush_folder(path.parent)
+            flush_folder(path.parent)
         except FileExistsError:
             if path.is_dir():
                 what = f"{path}: the ledger is a folder"
@@ -540,15 +541,6 @@ def _prepare(path: Path) -> None:
     except OSError as error:
         what = f"{path}: the ledger cannot be opened ({error.strerror})"
         raise LedgerError(what, "make it and its folder writable for this user") from error
-
-
-def _flush_folder(folder: Path) -> None:
-    """Flush a new name in `folder` to the disk, so that a power cut does not take it."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _configure(path: Path, database: sqlite3.Connection) -> None:

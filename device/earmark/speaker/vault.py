@@ -26,14 +26,12 @@ Deleting
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -41,9 +39,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from earmark.errors import EarmarkError
+from earmark.files import flush_folder, lock, replace_file
 from earmark.speaker.people import MAX_PEOPLE, PeopleError, Person, named, read, written
 from earmark.speaker.settings import SpeakerSettings
-from earmark.speaker.vault_key import flush_folder, load_key
+from earmark.speaker.vault_key import load_key
 
 MAGIC = b"EARMVLT\n"
 """The file's first bytes."""
@@ -65,7 +64,6 @@ LOCK_WAIT_S = 2.0
 
 _HEADER = struct.Struct(f"<{len(MAGIC)}sH4s")
 _LEAST_BYTES = _HEADER.size + NONCE_BYTES + TAG_BYTES
-_LOCK_POLL_S = 0.01
 
 _REPLACE = (
     "restore the file, or remove it with `earmark people wipe` and enrol everybody again; "
@@ -336,27 +334,12 @@ def _read(path: Path) -> bytes:
 
 
 def _replace(path: Path, raw: bytes) -> None:
-    """Put `raw` in the place of the file: there is the old content or the new, never a mix.
+    """Put `raw` in the place of the file, whole or not at all.
 
     Should only the folder not be flushed, the new content stands; a power cut may bring back the
     old one.
     """
-    new = _beside(path, "new")
-    new.unlink(missing_ok=True)  # of a process that was killed here
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    handle = os.open(new, flags, 0o600)
-    try:
-        with open(handle, "wb") as file:
-            os.fchmod(handle, 0o600)
-            _give_to_owner(handle, path.parent)
-            file.write(raw)
-            file.flush()
-            os.fsync(handle)
-        os.replace(new, path)
-    except BaseException:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
-        raise
+    replace_file(path, raw, lambda handle: _give_to_owner(handle, path.parent))
     flush_folder(path.parent)
 
 
@@ -367,17 +350,8 @@ def _locked(path: Path) -> Iterator[None]:
     handle = os.open(_beside(path, "lock"), flags, 0o600)
     try:
         _give_to_owner(handle, path.parent)
-        waits_until = time.monotonic() + LOCK_WAIT_S
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= waits_until:
-                    raise VaultError(
-                        f"{path}: another process holds the people's vault", "try again"
-                    ) from None
-                time.sleep(_LOCK_POLL_S)
+        if not lock(handle, LOCK_WAIT_S):
+            raise VaultError(f"{path}: another process holds the people's vault", "try again")
         yield
     finally:
         os.close(handle)

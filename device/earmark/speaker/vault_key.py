@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from earmark.errors import EarmarkError
+from earmark.files import flush_folder
 from earmark.speaker.settings import SpeakerSettings
 
 KEY_BYTES = 32
@@ -102,15 +103,6 @@ def create_key(path: Path, entropy: Callable[[int], bytes] = os.urandom) -> None
                 f"{path}: the key cannot be written ({error.strerror})", "free some space"
             ) from None
         raise
-
-
-def flush_folder(folder: Path) -> None:
-    """Flush the names in `folder` to the disk."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _missing(settings: SpeakerSettings) -> str:
