@@ -10,12 +10,13 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import soundfile
+import soxr
 from numpy.typing import NDArray
 
 from earmark.errors import AudioError, EarmarkError
@@ -60,16 +61,27 @@ class Clip:
     session : which sitting it is from, unique for that person; LibriSpeech's chapter. "" where
         the corpus does not tell sittings apart.
     path : of the file.
+    speed : how much faster it is played; pitch and formants go with it, as on a tape.
     """
 
     person: str
     session: str
     path: Path
+    speed: float = 1.0
 
     @property
     def key(self) -> str:
         """Names the clip whatever the folder is called: person, session and file name."""
         return f"{self.person}/{self.session}/{self.path.name}"
+
+    def played(self, speed: float) -> Clip:
+        """The clip at another speed: the voice of somebody else, who is named after both."""
+        return replace(self, person=played(self.person, speed), speed=speed)
+
+
+def played(person: str, speed: float) -> str:
+    """Name of the voice that a person has on a tape that runs at another speed."""
+    return f"{person} x{speed:g}"
 
 
 @dataclass(frozen=True)
@@ -181,6 +193,9 @@ def decode(clip: Clip) -> NDArray[np.int16]:
     )
     if not samples.any():
         raise AudioError(f"{clip.path} is silent", "take it out of the corpus")
+    if clip.speed != 1.0:
+        faster = soxr.resample(samples, RATE_HZ * clip.speed, RATE_HZ)
+        return np.asarray(faster, np.int16)
     return samples
 
 
@@ -194,18 +209,18 @@ class Cache:
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
         self._left = limit
-        self._kept: dict[Path, NDArray[np.int16]] = {}
+        self._kept: dict[tuple[Path, float], NDArray[np.int16]] = {}
 
     def samples(self, clip: Clip) -> NDArray[np.int16]:
         """The clip's 16-bit samples, not to be written to; raises like :func:`load`."""
-        kept = self._kept.get(clip.path)
+        kept = self._kept.get((clip.path, clip.speed))
         if kept is not None:
             return kept
         samples = decode(clip)
         if samples.nbytes <= self._left:
             self._left -= samples.nbytes
             samples.flags.writeable = False
-            self._kept[clip.path] = samples
+            self._kept[clip.path, clip.speed] = samples
         return samples
 
 

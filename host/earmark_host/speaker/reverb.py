@@ -16,6 +16,10 @@ from earmark_host.speaker.clips import CACHE_BYTES, SCALE, Cache, Clip
 ROOMS = 24
 """Random rooms whose responses are drawn from; each takes a second or two to compute."""
 
+TAKES = 3
+"""Rooms that each clip is heard in, at one distance and beside one noise each. They are kept, as
+to compute one takes as long as a tenth of a step of training."""
+
 TALKERS = ("person_0.5m", "person_1m", "person_2m", "person_3m")
 """From where the clips are heard: the distances at which a command is given."""
 
@@ -25,7 +29,7 @@ NOISE_DB = (15.0, 40.0)
 
 @dataclass
 class Rooms:
-    """Gives each clip one room, one distance and one noise, always the same.
+    """Gives each take of a clip one room, one distance and one noise, always the same.
 
     Parameters
     ----------
@@ -37,7 +41,7 @@ class Rooms:
     responses: tuple[Signal, ...]
     cache: Cache
     limit: int = CACHE_BYTES
-    _heard: dict[str, NDArray[np.int16]] = field(default_factory=dict)
+    _heard: dict[tuple[str, int], NDArray[np.int16]] = field(default_factory=dict)
     _used: int = 0
 
     @classmethod
@@ -54,21 +58,21 @@ class Rooms:
             found += [model.responses[talker, MIC] for talker in TALKERS if talker in model.sources]
         return cls(tuple(found), cache, limit)
 
-    def samples(self, clip: Clip) -> NDArray[np.int16]:
-        """The clip's samples as heard in its room, as loud as the dry ones."""
-        heard = self._heard.get(clip.key)
+    def samples(self, clip: Clip, take: int = 0) -> NDArray[np.int16]:
+        """The clip's samples as heard in the room of that take, as loud as the dry ones."""
+        heard = self._heard.get((clip.key, take))
         if heard is not None:
             return heard
-        heard = self._hear(clip)
+        heard = self._hear(clip, take)
         if self._used + heard.nbytes <= self.limit:
             self._used += heard.nbytes
-            self._heard[clip.key] = heard
+            self._heard[clip.key, take] = heard
         return heard
 
-    def _hear(self, clip: Clip) -> NDArray[np.int16]:
+    def _hear(self, clip: Clip, take: int) -> NDArray[np.int16]:
         dry = self.cache.samples(clip).astype(np.float32) / np.float32(SCALE)
         digest = hashlib.sha256(clip.key.encode()).digest()
-        rng = np.random.default_rng(list(digest))
+        rng = np.random.default_rng([take, *digest])
         response = self.responses[rng.integers(len(self.responses))]
         wet = oaconvolve(dry, response)[LEAD : LEAD + dry.size]
         wet *= _rms(dry) / _rms(wet)

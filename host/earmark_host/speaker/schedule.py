@@ -51,6 +51,8 @@ class Recipe:
     full : share of the steps at the end with as many steps of the attack as the arm says.
     gain_db : crops are made louder or softer by up to this, dB, short of clipping.
     rooms : share of the crops that are heard across a random room, with its noise.
+    speeds : each clip is also played at these, and is then the voice of somebody else: more
+        people to tell apart (Yamamoto et al. 2019). They are left out of the finished network.
     distil : weight of the distance (1 - cosine) to the teacher's embedding, on clean and attacked
         crops; 0 without a teacher.
     margin : what the cosine of the true person is short of in training, 0 to below 1; for a
@@ -76,6 +78,7 @@ class Recipe:
     full: float = 0.04
     gain_db: float = 10.0
     rooms: float = 0.3
+    speeds: tuple[float, ...] = ()
     distil: float = 0.0
     margin: float = 0.0
 
@@ -103,7 +106,7 @@ class Recipe:
 
     def described(self) -> dict[str, Any]:
         """As JSON values."""
-        return asdict(self) | {"drops": list(self.drops)}
+        return asdict(self) | {"drops": list(self.drops), "speeds": list(self.speeds)}
 
 
 FAST = Recipe(steps=12000)

@@ -12,8 +12,8 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,10 @@ from earmark.errors import EarmarkError
 from earmark_host.speaker.arms import Arm
 from earmark_host.speaker.attack import evaluating, perturb
 from earmark_host.speaker.checkpoint import Trained, load_resume, save
-from earmark_host.speaker.clips import SCALE, Cache, Clip, Split
+from earmark_host.speaker.clips import SCALE, Cache, Clip, Split, played
 from earmark_host.speaker.losses import adversarial, cross_entropy
 from earmark_host.speaker.network import Shape, SpeakerNet
-from earmark_host.speaker.reverb import Rooms
+from earmark_host.speaker.reverb import TAKES, Rooms
 from earmark_host.speaker.schedule import Recipe
 
 LAST = "last.pt"
@@ -60,7 +60,7 @@ NOBODY = -1
 """Label of a clip whose person is none of the classes."""
 
 # Which draws of a step they are: numbers, so that adding one changes no other.
-_ORDER, _CROPS, _START = 0, 1, 2
+_ORDER, _CROPS, _START, _TAKES = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,10 @@ class Material:
     ----------
     split : its `train` clips carry the labels.
     extra : clips of others, heard only to learn from a teacher.
-    targets : the teacher's embeddings of the clips of both, in that order, (clips, D); None
-        without a teacher.
+    targets : the teacher's embeddings of :attr:`clips`, (clips, D); None without a teacher.
     cache : to take the clips from.
     rooms : the same clips heard across rooms; None for dry ones only.
+    speeds : at which the clips are also played, as voices of others.
     """
 
     split: Split
@@ -111,24 +111,33 @@ class Material:
     targets: NDArray[np.float32] | None = None
     cache: Cache = field(default_factory=Cache)
     rooms: Rooms | None = None
+    speeds: tuple[float, ...] = ()
 
-    @property
+    @cached_property
     def clips(self) -> tuple[Clip, ...]:
         """All that is heard in training."""
-        return self.split.train + self.extra
+        other = tuple(clip.played(speed) for speed in self.speeds for clip in self.split.train)
+        return self.split.train + other + self.extra
+
+    @cached_property
+    def voices(self) -> tuple[str, ...]:
+        """The classes in training: the people, and then what they become at other speeds."""
+        people = self.split.people
+        return people + tuple(played(one, speed) for speed in self.speeds for one in people)
 
     def batch(self, plan: Plan, step: int, rank: int = 0, world: int = 1) -> Batch:
         """The crops of a step, or the part of them that one of several processes gets."""
         clips, size = self.clips, plan.recipe.batch
-        labels = self.split.labels
+        labels = {voice: label for label, voice in enumerate(self.voices)}
         places = _order(plan.seed, len(clips), step * size, size)
         rng = np.random.default_rng((plan.seed, _CROPS, step))
         starts, gains = rng.random(size), rng.uniform(-1.0, 1.0, size) * plan.recipe.gain_db
         far = rng.random(size) < plan.recipe.rooms
+        takes = np.random.default_rng((plan.seed, _TAKES, step)).integers(TAKES, size=size)
         own = range(rank, size, world)
         crops = [
             _crop(
-                self._samples(clips[places[i]], bool(far[i])),
+                self._samples(clips[places[i]], int(takes[i]) if far[i] else None),
                 plan.shape.window_samples,
                 starts[i],
                 gains[i],
@@ -143,8 +152,10 @@ class Material:
             target=None if target is None else torch.from_numpy(target),
         )
 
-    def _samples(self, clip: Clip, far: bool) -> NDArray[np.int16]:
-        return self.rooms.samples(clip) if far and self.rooms else self.cache.samples(clip)
+    def _samples(self, clip: Clip, take: int | None) -> NDArray[np.int16]:
+        if take is None or self.rooms is None:
+            return self.cache.samples(clip)
+        return self.rooms.samples(clip, take)
 
 
 class Loss(nn.Module):
@@ -223,11 +234,11 @@ def train(
     _make(out)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
-        net = SpeakerNet(plan.shape, len(material.split.people))
+        net = SpeakerNet(plan.shape, len(material.voices))
     trained = Trained(
         net=net,
         shape=plan.shape,
-        people=material.split.people,
+        people=material.voices,
         arm=plan.arm.name,
         seed=plan.seed,
         recipe=plan.recipe.described() | {"bf16": plan.bf16, "arm": asdict(plan.arm)},
@@ -266,10 +277,23 @@ def train(
                 break
     net.bf16 = False
     net.cpu().eval()
-    if group.rank == 0 and trained.steps == plan.recipe.steps:
-        save(out / MODEL, trained)
+    if trained.steps == plan.recipe.steps:
+        trained = narrowed(trained, material.split.people)
+        if group.rank == 0:
+            save(out / MODEL, trained)
     group.wait()
     return trained
+
+
+def narrowed(trained: Trained, people: tuple[str, ...]) -> Trained:
+    """The network for its first classes alone: `people` must be the first of those that it has."""
+    if trained.people == people:
+        return trained
+    net = SpeakerNet(trained.shape, len(people))
+    weights = trained.net.state_dict()
+    heads = {name: value for name, value in weights.items() if name.startswith("head.")}
+    net.load_state_dict(weights | {name: value[: len(people)] for name, value in heads.items()})
+    return replace(trained, net=net.eval(), people=people)
 
 
 @torch.inference_mode()

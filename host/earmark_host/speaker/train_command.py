@@ -105,16 +105,17 @@ def run(options: Options) -> None:
     extra = tuple(clips[0] for clips in whose.values() if len(clips) == 1)
     limit = round(options.cache_gb * 1024**3)
     cache = Cache(limit)
-    heard = divided.train + extra
-    arm, shape, recipe = planned(options, len(heard))
-    found = None
+    arm, shape, recipe = planned(options, len(divided.train) + len(extra))
+    material = Material(divided, extra, cache=cache, speeds=recipe.speeds)
     if recipe.distil:
         options.out.mkdir(parents=True, exist_ok=True)
-        found = targets(options.teacher, heard, cache, options.out, console)
+        found = targets(options.teacher, material.clips, cache, options.out, console)
+        material = dataclasses.replace(material, targets=found)
     bf16 = fast_bf16() if options.bf16 is None else options.bf16
     plan = Plan(arm, shape, recipe, options.seed, bf16)
-    rooms = Rooms.computed(cache, ROOMS_SEED, limit=limit) if recipe.rooms else None
-    material = Material(divided, extra, found, cache, rooms)
+    if recipe.rooms:
+        rooms = Rooms.computed(cache, ROOMS_SEED, limit=limit)
+        material = dataclasses.replace(material, rooms=rooms)
     try:
         trained = train(material, plan, options.out, console, options.resume)
     except KeyboardInterrupt:

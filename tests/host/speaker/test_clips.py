@@ -122,6 +122,19 @@ class TestLoading:
         assert np.array_equal(signal * 32768.0, np.round(signal * 32768.0))
         assert signal.max() < 1.0 < signal.max() + 1e-4
 
+    def test_a_faster_clip_is_shorter_and_higher_and_of_somebody_else(self, tmp_path: Path) -> None:
+        tone = 0.5 * np.sin(2.0 * np.pi * 1000.0 * np.arange(16_000) / 16_000.0)
+        soundfile.write(tmp_path / "a.wav", tone, 16_000)
+        clip = Clip("a", "", tmp_path / "a.wav")
+        cache = Cache()
+        assert cache.samples(clip).size == 16_000
+        faster = clip.played(1.25)
+        assert (faster.person, faster.key) == ("a x1.25", "a x1.25//a.wav")
+        heard = cache.samples(faster).astype(float)
+        assert heard.size == 12_800
+        spectrum = np.abs(np.fft.rfft(heard * np.hanning(heard.size)))
+        assert np.argmax(spectrum) * 16_000 / heard.size == pytest.approx(1250.0, abs=2.0)
+
     def test_what_is_no_speech_at_16_khz_is_refused(self, tmp_path: Path) -> None:
         soundfile.write(tmp_path / "slow.wav", np.ones(10), 8_000)
         soundfile.write(tmp_path / "still.wav", np.zeros(10), 16_000)

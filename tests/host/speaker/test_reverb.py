@@ -47,6 +47,8 @@ def test_a_clip_is_always_heard_alike_and_two_are_not(tmp_path: Path) -> None:
     again = Rooms((direct(), direct(0.5)), Cache())
     np.testing.assert_array_equal(rooms.samples(one), again.samples(one))
     assert (rooms.samples(one) != rooms.samples(other)).any()
+    assert (rooms.samples(one) != rooms.samples(one, take=1)).any()
+    np.testing.assert_array_equal(rooms.samples(one, take=1), again.samples(one, take=1))
 
 
 def test_rooms_are_computed_alike_for_a_seed() -> None:

@@ -23,6 +23,7 @@ from earmark_host.speaker.clips import Cache, people, split
 from earmark_host.speaker.network import SpeakerNet
 from earmark_host.speaker.schedule import FAST, Recipe
 from earmark_host.speaker.train import (
+    LAST,
     LOG,
     MODEL,
     NOBODY,
@@ -111,6 +112,26 @@ class TestTraining:
         assert resumed.steps == 6
         for name, value in straight.net.state_dict().items():
             assert torch.equal(value, resumed.net.state_dict()[name]), name
+
+    def test_a_voice_at_another_speed_is_somebody_else_only_in_training(
+        self, material: Material, tmp_path: Path
+    ) -> None:
+        faster = replace(material, speeds=(0.9, 1.2))
+        assert faster.voices[:3] == material.split.people
+        assert len(faster.voices) == 9
+        assert len(faster.clips) == 3 * len(material.clips)
+        labels = faster.batch(plan(batch=60, speeds=(0.9, 1.2)), 0).label
+        assert set(labels.tolist()) == set(range(9))
+
+        whole = plan(steps=3, speeds=(0.9, 1.2))
+        trained = train(faster, whole, tmp_path, QUIET)
+        assert load(tmp_path / LAST).people == faster.voices
+        assert trained.people == load(tmp_path / MODEL).people == material.split.people
+        signal = torch.rand(1, SMALL.window_samples)
+        wide = load(tmp_path / LAST).net(signal)
+        torch.testing.assert_close(trained.net(signal), wide[:, :3])
+        with pytest.raises(EarmarkError, match="another people"):
+            train(material, whole, tmp_path, QUIET, resume=True)
 
     def test_another_seed_is_another_network(self, material: Material, tmp_path: Path) -> None:
         one, other = (
