@@ -8,7 +8,6 @@ from earmark.speaker.decision import (
     Rate,
     Reliability,
     Roster,
-    identify,
 )
 from earmark.speaker.enrolment import (
     Enrolled,
@@ -25,7 +24,6 @@ from earmark.speaker.frontend import (
     PAPER_FLOORED,
     FrontEnd,
     LogMel,
-    LogMelStream,
     hann,
     mel_filters,
 )
@@ -51,7 +49,6 @@ __all__ = [
     "FrontEnd",
     "Likeness",
     "LogMel",
-    "LogMelStream",
     "Manifest",
     "Match",
     "Network",
@@ -74,7 +71,6 @@ __all__ = [
     "create_key",
     "export",
     "hann",
-    "identify",
     "level_gain_db",
     "levelled",
     "load_key",

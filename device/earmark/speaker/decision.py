@@ -341,17 +341,6 @@ class Roster:
         )
 
 
-def identify(
-    embedding: ArrayLike,
-    people: Sequence[Person],
-    cohort: Cohort,
-    model_id: str,
-    criterion: Criterion = Criterion(),
-) -> Match:
-    """Who of `people` spoke; :meth:`Roster.identify` for a single command."""
-    return Roster(people, cohort, model_id, criterion).identify(embedding)
-
-
 def _unit(rows: Vector) -> Vector:
     """`rows` (n, E) at length 1."""
     lengths = np.linalg.norm(rows, axis=-1, keepdims=True)

@@ -125,18 +125,15 @@ class FrontEnd:
         LogMel
             Shape (frames(n), mels), float32, dB: 10 log10(filters @ |STFT|^2 + floor).
         """
-        return self._spectrogram(self._emphasised(signal, None))
+        return self._spectrogram(self._emphasised(signal))
 
-    def _emphasised(self, signal: Signal, before: np.float32 | None) -> Signal:
-        """`signal` after the pre-emphasis; `before` is the sample before it, if there is one."""
+    def _emphasised(self, signal: Signal) -> Signal:
         signal = signal.astype(np.float32, copy=False)
         if self.pre_emphasis == 0.0 or signal.size == 0:
             return signal
         factor = np.float32(self.pre_emphasis)
         emphasised = signal.copy()
         emphasised[1:] -= factor * signal[:-1]
-        if before is not None:
-            emphasised[0] -= factor * before
         return emphasised
 
     def _spectrogram(self, emphasised: Signal) -> LogMel:
@@ -152,33 +149,6 @@ class FrontEnd:
         np.log10(mel, out=mel)
         mel *= np.float32(10.0)
         return mel
-
-
-class LogMelStream:
-    """The frames of :meth:`FrontEnd.log_mel`, each as soon as its window is full.
-
-    Between two blocks less than a window and a hop is kept. The frames equal those of the whole
-    signal to within the rounding of float32.
-    """
-
-    def __init__(self, front_end: FrontEnd) -> None:
-        self._front_end = front_end
-        self.reset()
-
-    def reset(self) -> None:
-        """Begin a new signal."""
-        self._kept: Signal = np.empty(0, np.float32)
-        self._before: np.float32 | None = None
-
-    def feed(self, block: Signal) -> LogMel:
-        """Take the next samples, any number; return the frames that they complete, maybe none."""
-        if block.size:
-            emphasised = self._front_end._emphasised(block, self._before)
-            self._before = np.float32(block[-1])
-            self._kept = np.concatenate((self._kept, emphasised))
-        frames = self._front_end._spectrogram(self._kept)
-        self._kept = self._kept[frames.shape[0] * self._front_end.hop :]
-        return frames
 
 
 @cache

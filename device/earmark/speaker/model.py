@@ -142,11 +142,7 @@ class SpeakerModel:
         ValueError
             `signal` is empty, not one-dimensional, or not finite.
         """
-        windows = cover(signal, self.window_samples)
-        said = [self._network.run(self.front_end.log_mel(window)) for window in windows]
-        embedding = np.mean([embedding for embedding, _ in said], axis=0, dtype=np.float32)
-        logits = np.mean([logits for _, logits in said], axis=0, dtype=np.float32)
-        return embedding, logits
+        return hear(self._network, self.front_end, self.window_samples, signal)
 
     def embed(self, signal: Signal) -> NDArray[np.float32]:
         """The embedding of a recording, shape (E,), of length 1: compare by the dot product.
@@ -189,6 +185,15 @@ def level_gain_db(signal: Signal) -> float:
     level = active_level_dbfs(signal)
     wanted = min(max(level, LEVELS_DBFS[0]), LEVELS_DBFS[1])
     return min(wanted - level, MAX_GAIN_DB)
+
+
+def hear(
+    network: Network, front_end: FrontEnd, window: int, signal: Signal
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """:meth:`SpeakerModel.outputs` of a network that is not yet a model; `window` in samples."""
+    said = [network.run(front_end.log_mel(each)) for each in cover(signal, window)]
+    embedding = np.mean([embedding for embedding, _ in said], axis=0, dtype=np.float32)
+    return embedding, np.mean([logits for _, logits in said], axis=0, dtype=np.float32)
 
 
 def levelled(signal: Signal) -> Signal:

@@ -7,6 +7,8 @@ A part is a module of a bench's folder with a ``Plan`` (instances ``FULL`` and `
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass
@@ -88,6 +90,18 @@ def _hold(package: str, part: str, setup: Seeded, piece: object) -> tuple[Any, f
     began = time.process_time()
     result = trials(package, part).hold(setup, piece)
     return result, time.process_time() - began
+
+
+def conditions(held: Sequence[Held], *, quick: bool, workers: int, took_s: float) -> dict[str, Any]:
+    """What all figures of a bench hold under: its plans, the machine, how long it took."""
+    return {
+        "plan": "quick" if quick else "full",
+        "parts": {each.part: plain(each.plan) for each in held},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "workers": workers,
+        "took_s": round(took_s, 1),
+        "parts_took_s": {each.part: round(each.took_s, 1) for each in held},
+    }
 
 
 def joined(held: Sequence[Held]) -> dict[str, list[Row]]:

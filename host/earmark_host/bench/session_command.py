@@ -11,7 +11,6 @@ from earmark.config import Config
 from earmark.errors import ConfigError
 from earmark.nonce import NonceSettings
 from earmark_host.bench.measuring import measured
-from earmark_host.bench.report import check_writable
 from earmark_host.bench.session import FULL, QUICK, Part, run
 from earmark_host.bench.work import usual_workers
 
@@ -35,7 +34,6 @@ def bench_session(
     EarmarkError
         The corpus lacks something, the file cannot be written, or a part cannot work.
     """
-    check_writable(json)
     plan = QUICK if quick else FULL
     if only is not None:
         plan = replace(plan, parts=(Part(only),))
@@ -49,7 +47,7 @@ def bench_session(
             console=console,
         ),
         json,
-        PIPE_WIDTH,
+        pipe_width=PIPE_WIDTH,
     )
 
 

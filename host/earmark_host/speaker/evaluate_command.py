@@ -11,13 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from earmark.audio import load_room
 from earmark.errors import EarmarkError
-from earmark_host.bench.drawing import check_drawable
 from earmark_host.bench.measuring import measured
 from earmark_host.bench.parts import plain
 from earmark_host.bench.report import Report, check_writable
@@ -83,25 +81,19 @@ def evaluate(
         A file is missing or cannot be written, or the models do not belong together.
     """
     torch.set_num_threads(threads)
-    check_writable(json)
     if markdown is not None:
         check_writable(markdown)
-    if plots is not None:
-        check_drawable(plots)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    trained = opened(models)
-    held = heldout(data, trained, QUICK_CLIPS if quick and most is None else most)
     plan = QUICK if quick else TABLES if tables else FULL
-    report = measured(
-        lambda console: _report(trained, held, plan, seed, quick, device, data, console),
-        json,
-        PIPE_WIDTH,
-    )
+
+    def measure(console: Console) -> Report:
+        trained = opened(models)
+        held = heldout(data, trained, QUICK_CLIPS if quick and most is None else most)
+        return _report(trained, held, plan, seed, quick, device, data, console)
+
+    report = measured(measure, json, evaluate_plots.draw, plots, PIPE_WIDTH)
     if markdown is not None:
         evaluate_report.write(report.to_json(), markdown)
-    if plots is not None:
-        for path in evaluate_plots.draw(report.to_json(), plots):
-            typer.echo(f"drawn: {path}")
 
 
 def opened(models: Sequence[str]) -> Mapping[str, checkpoint.Trained]:

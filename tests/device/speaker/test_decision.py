@@ -14,7 +14,6 @@ from earmark.speaker.decision import (
     Criterion,
     Rate,
     Roster,
-    identify,
     leave_one_out,
     limit,
     voiceprint,
@@ -172,14 +171,6 @@ def test_length_of_an_embedding_does_not_matter(world: World) -> None:
     roster = Roster([world.person(voices[0], 1)], world.cohort(), MODEL)
     command = world.commands(voices)[0]
     assert roster.identify(17.0 * command).score == pytest.approx(roster.identify(command).score)
-
-
-def test_one_call_does_the_same(world: World) -> None:
-    voices = world.voices(2)
-    people = [world.person(voice, n) for n, voice in enumerate(voices)]
-    cohort = world.cohort()
-    found = identify(voices[0], people, cohort, MODEL)
-    assert found == Roster(people, cohort, MODEL).identify(voices[0])
 
 
 # Another model

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from earmark.signal import Signal
-from earmark.speaker import DEVICE, PAPER, PAPER_FLOORED, FrontEnd, LogMelStream, mel_filters
+from earmark.speaker import DEVICE, PAPER, PAPER_FLOORED, FrontEnd, mel_filters
 
 SMALL = FrontEnd(24, 32, 10, 4, 200.0, 7000.0, 0.9, 1e-3)
 ALL = {"device": DEVICE, "paper": PAPER, "paper-floored": PAPER_FLOORED, "small": SMALL}
@@ -139,34 +139,6 @@ def test_the_signal_is_left_alone() -> None:
     signal = noise(200)
     signal.setflags(write=False)
     SMALL.log_mel(signal)
-    LogMelStream(SMALL).feed(signal)
-
-
-@pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("sizes", [(320,), (1,), (7, 0, 1111, 33), (100_000,)], ids=str)
-def test_a_stream_gives_the_frames_of_the_whole(name: str, sizes: tuple[int, ...]) -> None:
-    front_end = ALL[name]
-    signal = noise(4000, seed=1)
-    stream = LogMelStream(front_end)
-    at, turn, fed = 0, 0, []
-    while at < signal.size:
-        fed.append(stream.feed(signal[at : at + sizes[turn % len(sizes)]]))
-        at += sizes[turn % len(sizes)]
-        turn += 1
-        # No frame comes later than it could.
-        assert sum(map(len, fed)) == front_end.frames(min(at, signal.size))
-    whole = front_end.log_mel(signal)
-    np.testing.assert_allclose(np.concatenate(fed), whole, rtol=0, atol=1e-3)
-
-
-def test_a_stream_keeps_less_than_a_window_and_starts_afresh() -> None:
-    stream = LogMelStream(SMALL)
-    for _ in range(50):
-        stream.feed(noise(320))
-        assert stream._kept.size < SMALL.window
-    stream.reset()
-    signal = noise(100, seed=2)
-    np.testing.assert_array_equal(stream.feed(signal), SMALL.log_mel(signal))
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Sequence
 from enum import Enum
@@ -15,7 +13,7 @@ from rich.console import Console
 from earmark.memory import MemorySettings
 from earmark_host.bench.corpus import Corpus
 from earmark_host.bench.memory.setup import ROOMS, Setup, held_back
-from earmark_host.bench.parts import Held, joined, plain, run_part
+from earmark_host.bench.parts import Held, conditions, joined, run_part
 from earmark_host.bench.report import Report
 from earmark_host.bench.work import Workers
 
@@ -81,17 +79,12 @@ def run(
         seed=seed,
         data=corpus.described(),
         conditions={
-            "plan": "quick" if quick else "full",
-            "parts": {each.part: plain(each.plan) for each in held},
+            **conditions(held, quick=quick, workers=workers, took_s=time.monotonic() - began),
             "clips": "held back from the calibration" if setup.side else "all",
             "rooms": list(ROOMS),
             "neighbours": settings.neighbours.model_dump(mode="json"),
             "limits": setup.thresholds.neighbours.model_dump(mode="json"),
             "thresholds_made": _short(setup.thresholds.made),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "workers": workers,
-            "took_s": round(time.monotonic() - began, 1),
-            "parts_took_s": {each.part: round(each.took_s, 1) for each in held},
         },
         metrics=[metric for each in held for metric in each.metrics],
         tables=joined(held),

@@ -6,21 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import typer
 from pydantic import ValidationError
 
 from earmark.config import Config
 from earmark.errors import ConfigError
 from earmark.nonce import NonceSettings
-from earmark_host.bench.drawing import check_drawable
 from earmark_host.bench.measuring import measured
 from earmark_host.bench.nonce.plots import draw
 from earmark_host.bench.nonce.run import Part, run
-from earmark_host.bench.report import check_writable
 from earmark_host.bench.work import usual_workers
-
-PIPE_WIDTH = 140
-"""Width of the tables where there is no terminal, characters."""
 
 
 def bench_nonce(
@@ -41,10 +35,7 @@ def bench_nonce(
     EarmarkError
         The corpus lacks something, a file cannot be written, or a part cannot work.
     """
-    check_writable(json)
-    if plots is not None:
-        check_drawable(plots)
-    report = measured(
+    measured(
         lambda console: run(
             data,
             [Part(name) for name in only] or list(Part),
@@ -55,11 +46,9 @@ def bench_nonce(
             console=console,
         ),
         json,
-        PIPE_WIDTH,
+        draw,
+        plots,
     )
-    if plots is not None:
-        for path in draw(report.to_json(), plots):
-            typer.echo(f"drawn: {path}")
 
 
 def _config(level_dbspl_1m: float | None, waveform: Literal["spread", "bfsk"] | None) -> Config:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,7 +16,7 @@ from earmark_host.bench import stage
 from earmark_host.bench.corpus import Corpus
 from earmark_host.bench.nonce import remembered, take
 from earmark_host.bench.nonce.setup import LONGEST_S, SENTENCE_S, Setup
-from earmark_host.bench.parts import Held, joined, plain, run_part, trials
+from earmark_host.bench.parts import Held, conditions, joined, run_part, trials
 from earmark_host.bench.report import Report
 from earmark_host.bench.room_pool import LONG_M, Order, Room, compute
 from earmark_host.bench.stage import Environment, Hardware
@@ -121,8 +119,7 @@ def _conditions(
     nonce = config.nonce
     shape = nonce.spread if nonce.waveform == "spread" else nonce.bfsk
     return {
-        "plan": "quick" if quick else "full",
-        "parts": {each.part: plain(each.plan) for each in held},
+        **conditions(held, quick=quick, workers=workers, took_s=took_s),
         "checks": list(remembered.REQUIRED.required),
         "nonce": {
             "waveform": nonce.waveform,
@@ -166,8 +163,4 @@ def _conditions(
         "later from 1 m by a small loudspeaker or a phone, the whole recording at "
         f"{ATTACK_DBSPL_1M[0]:g} to {ATTACK_DBSPL_1M[1]:g} dB SPL at 1 m, beside a current nonce "
         "as loud as the old one",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "workers": workers,
-        "took_s": round(took_s, 1),
-        "parts_took_s": {each.part: round(each.took_s, 1) for each in held},
     }

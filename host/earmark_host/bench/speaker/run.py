@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Sequence
@@ -17,7 +15,7 @@ from rich.console import Console
 
 from earmark.errors import EarmarkError
 from earmark_host.bench.corpus import MANIFEST, Corpus
-from earmark_host.bench.parts import Held, joined, plain, run_part, trials
+from earmark_host.bench.parts import Held, conditions, joined, run_part, trials
 from earmark_host.bench.report import Report
 from earmark_host.bench.room_pool import Order, Room, compute
 from earmark_host.bench.speaker import store
@@ -114,15 +112,10 @@ def run(
             seed=seed,
             data=_data(setup),
             conditions={
-                "plan": "quick" if quick else "full",
-                "parts": {each.part: plain(each.plan) for each in held},
+                **conditions(held, quick=quick, workers=workers, took_s=time.monotonic() - began),
                 "eps": EPS,
                 **_models(setup, found),
                 "rooms": [room.path.stem for room in setup.rooms],
-                "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-                "workers": workers,
-                "took_s": round(time.monotonic() - began, 1),
-                "parts_took_s": {each.part: round(each.took_s, 1) for each in held},
             },
             metrics=[metric for each in held for metric in each.metrics],
             tables=joined(held),

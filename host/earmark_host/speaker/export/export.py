@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 
 from earmark.errors import EarmarkError
-from earmark.signal import Signal
-from earmark.speaker import FrontEnd, Manifest, Network, SpeakerModel, cover
+from earmark.speaker import Manifest, Network, SpeakerModel
 from earmark.speaker.manifest import FORMAT, MANIFEST, NETWORK, NUMBERS
+from earmark.speaker.model import hear
 from earmark_host.speaker.checkpoint import Trained
 from earmark_host.speaker.clips import SCALE, Cache, people
 from earmark_host.speaker.export.card import Agreement, card, sources
@@ -28,6 +29,7 @@ from earmark_host.speaker.export.convert import to_tflite
 from earmark_host.speaker.export.fold import fold, outputs
 from earmark_host.speaker.export.folded import Folded
 from earmark_host.speaker.export.material import (
+    Outputs,
     cohort,
     golden,
     strangers,
@@ -138,13 +140,14 @@ def export(trained: Trained, options: Options) -> Exported:
             f"{LEAST_COSINE}",
             "give more windows with --representative",
         )
-    hears = _Recordings(runner, front_end, front_end.samples(network.frames))
+    window = front_end.samples(network.frames)
+    hears = partial(hear, runner, front_end, window)
     rooms = Rooms.computed(cache, ROOMS_SEED, ROOMS)
     others = strangers(trained, everyone)
     numbers = _numbers(
         hears,
-        golden(hears.window, hears.outputs),
-        cohort(others, rooms.samples, hears.outputs),
+        golden(window, hears),
+        cohort(others, rooms.samples, hears),
     )
     manifest = Manifest(
         format=FORMAT,
@@ -194,25 +197,8 @@ def agree(network: Folded, runner: Network, features: NDArray[np.float32]) -> Ag
     return Agreement(len(features), float(cosine.mean()), float(cosine.min()), float(same.mean()))
 
 
-@dataclass(frozen=True)
-class _Recordings:
-    """A network that hears recordings, as :class:`earmark.speaker.SpeakerModel` does, which needs
-    the golden signals that are made with this."""
-
-    runner: Network
-    front_end: FrontEnd
-    window: int
-
-    def outputs(self, signal: Signal) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        said = [
-            self.runner.run(self.front_end.log_mel(window)) for window in cover(signal, self.window)
-        ]
-        embedding = np.mean([embedding for embedding, _ in said], axis=0, dtype=np.float32)
-        return embedding, np.mean([logits for _, logits in said], axis=0, dtype=np.float32)
-
-
-def _numbers(hears: _Recordings, signals: NDArray[np.int16], others: NDArray[np.float16]) -> bytes:
-    said = [hears.outputs(signal.astype(np.float32) / np.float32(SCALE)) for signal in signals]
+def _numbers(hears: Outputs, signals: NDArray[np.int16], others: NDArray[np.float16]) -> bytes:
+    said = [hears(signal.astype(np.float32) / np.float32(SCALE)) for signal in signals]
     file = io.BytesIO()
     np.savez_compressed(
         file,
