@@ -43,6 +43,10 @@ REQUIRED: tuple[CheckName, ...] = ("signal", "nonce", "stale", "memory")
 TAIL_S = 1.0
 """How long the device runs on after the last phrase, s: its answer is heard to the end."""
 
+PATIENCE_S = 180.0
+"""How long it waits for the wake word, s, before it gives up: time to fetch somebody, and not so
+long that a forgotten enrolment keeps the device from its work."""
+
 _REASONS = {
     Quality.TOO_SHORT: Reason.SPEAKER_UNDETERMINED,
     Quality.CLIPPED: Reason.CLIPPED,
@@ -203,7 +207,8 @@ def enrol(
             )
             try:
                 phrases.begin()  # only now: everything is open
-                drive(loop, port, _Over(phrases, loop, port, stop))
+                over = _Over(phrases, loop, port, stop)
+                drive(loop, port, over)
             finally:
                 work.shutdown()  # the last work needs what the loop closes
                 loop.close()
@@ -211,6 +216,11 @@ def enrol(
         port.close()
     if phrases.error is not None:
         raise phrases.error
+    if over.forsaken:
+        raise EnrolmentError(
+            f"nobody was enrolled, as nobody said the wake word for {PATIENCE_S:g} s",
+            "begin again, and say the wake word before each phrase",
+        )
     if not enrolment.complete:
         raise EnrolmentError("nobody was enrolled, as not all phrases were said", "begin again")
     enrolled = enrolment.finish(now(), entropy)
@@ -219,7 +229,7 @@ def enrol(
 
 
 class _Over:
-    """Whether to end: stopped, a file at its end, or done and the answer heard out."""
+    """Whether to end: stopped, a file at its end, nobody there, or done and heard out."""
 
     def __init__(
         self, phrases: Phrases, loop: SessionLoop, port: AudioPort, stop: Callable[[], bool]
@@ -229,13 +239,22 @@ class _Over:
         self._port = port
         self._stop = stop
         self._left_s = TAIL_S
+        self._waited_s = 0.0
+
+    @property
+    def forsaken(self) -> bool:
+        """Nobody was there for so long that it ended."""
+        return not self._phrases.over and self._waited_s > PATIENCE_S
 
     def __call__(self) -> bool:
         idle = self._loop.state in (State.IDLE, State.LOCKED)
+        # A lock is waited out: it is longer than anybody's patience, and nobody's fault here.
+        waits = self._loop.state is State.IDLE
+        self._waited_s = self._waited_s + BLOCK_S if waits else 0.0
         if self._phrases.over and idle:
             self._left_s -= BLOCK_S
         heard = isinstance(self._port, WavPort) and self._port.exhausted and idle
-        return self._stop() or heard or self._left_s <= 0.0
+        return self._stop() or heard or self._left_s <= 0.0 or self.forsaken
 
 
 def _phrase(evidence: Evidence, findings: tuple[Finding, ...]) -> Phrase:

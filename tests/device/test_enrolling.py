@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from earmark import enrolling
 from earmark.audio import RoomConditions, SimulatedRoom, load_room
 from earmark.config import Config
 from earmark.daemon import InlineExecutor
@@ -102,6 +103,17 @@ def held(config: Config, vault: Vault, listener: Any) -> Callable[..., tuple[Any
         return done, asked
 
     return run
+
+
+def test_it_does_not_wait_for_ever(
+    held: Any, kitchen: Any, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enrolling, "PATIENCE_S", 3.0)
+    room = kitchen()
+    with pytest.raises(EnrolmentError, match="nobody said the wake word for 3 s: begin again"):
+        held(room, 20.0)
+    assert room.now_s == pytest.approx(3.0, abs=0.1)
+    assert vault.people == ()
 
 
 def test_four_phrases_through_the_room_become_a_person(

@@ -147,6 +147,11 @@ def planned(options: Options, clips: int) -> tuple[Arm, Shape, Recipe]:
     shape, recipe = SHAPES[options.shape], schedule.FAST
     if options.schedule == "paper":
         recipe = schedule.paper(1)
+    if options.extra and options.teacher == "none":
+        raise EarmarkError(
+            "--extra is of people who are no classes: without a teacher nothing is learnt of them",
+            "give --teacher, or leave --extra out",
+        )
     if options.teacher != "none":
         recipe = dataclasses.replace(recipe, distil=DISTIL)
         shape = dataclasses.replace(shape, teacher=ENCODERS[options.teacher].dimensions)

@@ -42,10 +42,13 @@ class TestPlanned:
     def test_a_teacher_is_learnt_from(self) -> None:
         _, shape, recipe = planned(options(teacher="campplus"), 100)
         assert (shape.teacher, recipe.distil) == (192, DISTIL)
+        with pytest.raises(EarmarkError, match="without a teacher nothing is learnt of them"):
+            planned(options(extra=True), 100)
 
     def test_details_go_where_they_belong(self) -> None:
         changes = ("w1=0", "floor=1e-3", "channels=[8,8]", "pools=[0]", "rate=1", "optimizer=adamw")
-        arm, shape, recipe = planned(options(changes=changes), 100)
+        arm, shape, recipe = planned(options(changes=(*changes, "speeds=[0.9]")), 100)
+        assert recipe.speeds == (0.9,)
         assert arm.w1 == 0.0
         assert shape.front_end.floor == 1e-3
         assert (shape.channels, shape.pools) == ((8, 8), (0,))
