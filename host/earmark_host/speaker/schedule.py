@@ -20,6 +20,9 @@ EPS = 0.002
 ALPHA = 0.2
 """Step of the attack, as a share of its budget: the paper's."""
 
+SPEEDS = (0.5, 2.0)
+"""Speeds at which speech is still like somebody's."""
+
 PAPER_EPOCHS = 200
 """Epochs of the paper."""
 
@@ -81,6 +84,14 @@ class Recipe:
     speeds: tuple[float, ...] = ()
     distil: float = 0.0
     margin: float = 0.0
+
+    def __post_init__(self) -> None:
+        low, high = SPEEDS
+        for speed in self.speeds:
+            if not (isinstance(speed, (int, float)) and low <= speed <= high and speed != 1.0):
+                raise ValueError(f"speeds {speed!r}: must be {low:g} to {high:g} and not 1")
+        if len(set(self.speeds)) < len(self.speeds):
+            raise ValueError("speeds: one is given twice")
 
     def rate_at(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""

@@ -205,7 +205,11 @@ def _changed(
     except ValueError as error:
         raise EarmarkError(f"--set does not fit the front-end: {error}", "change it") from error
     shape = dataclasses.replace(_replaced(shape, values), front_end=front_end)
-    return _replaced(arm, values), shape, _replaced(recipe, values)
+    try:
+        recipe = _replaced(recipe, values)
+    except ValueError as error:
+        raise EarmarkError(f"--set does not fit the recipe: {error}", "change it") from error
+    return _replaced(arm, values), shape, recipe
 
 
 def _replaced(part: Any, values: Mapping[str, Any]) -> Any:
