@@ -18,8 +18,12 @@ PEERS = {"nonce", "memory", "speaker"}
 LEVEL = {
     "errors": 0,
     "files": 0,
+    "notify": 0,
     "signal": 0,
+    "signals": 0,
     "tflite": 0,
+    "worker": 0,
+    "control": 1,
     "session": 1,
     "nonce": 1,
     "memory": 1,
@@ -33,11 +37,15 @@ LEVEL = {
     "config": 4,
     "loop": 4,
     "daemon": 5,
+    "reloading": 5,
+    "doctor": 5,
     "enrolling": 6,
+    "service": 6,
     "demo": 7,
     "keys_command": 6,
     "memory_command": 6,
     "people_command": 7,
+    "service_command": 7,
     "cli": 8,
 }
 """A part imports only from lower levels. A new folder or module under earmark gets a level."""

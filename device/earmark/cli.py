@@ -12,7 +12,7 @@ from typing import IO, Annotated, cast
 
 import typer
 
-from earmark import __version__, keys_command, memory_command, people_command
+from earmark import __version__, keys_command, memory_command, people_command, service_command
 from earmark.errors import EarmarkError
 
 app = typer.Typer(
@@ -59,21 +59,19 @@ def _root(
 
 @app.command()
 def run(config: ConfigFile = None) -> None:
-    """Guard the microphone until stopped (SIGTERM or Ctrl-C)."""
+    """Guard the microphone until stopped (SIGTERM or Ctrl-C); SIGHUP reloads the settings."""
     import logging
-    import signal
-    import threading
 
-    from earmark import daemon
     from earmark.config import load
     from earmark.feedback import log_handler
+    from earmark.service import serve
 
     settings = load(config)
     logging.basicConfig(level=logging.INFO, handlers=[log_handler(os.environ)])
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    daemon.run(settings, sleep=stop.wait, stop=stop.is_set)
+    serve(settings, lambda: load(config))
+
+
+service_command.add_to(app)
 
 
 @app.command()

@@ -37,6 +37,7 @@ from pydantic import ValidationError as PydanticError
 from pydantic.fields import FieldInfo
 
 from earmark.audio.settings import AudioSettings
+from earmark.control.settings import ControlSettings
 from earmark.errors import ConfigError
 from earmark.feedback.settings import FeedbackSettings
 from earmark.forward.settings import ForwardSettings
@@ -116,6 +117,7 @@ class Config(BaseModel):
     gate: GateSettings = GateSettings()
     forward: ForwardSettings = ForwardSettings()
     feedback: FeedbackSettings = FeedbackSettings()
+    control: ControlSettings = ControlSettings()
 
     _origins: dict[Key, _Origin] = PrivateAttr(default_factory=dict)
 
@@ -146,13 +148,10 @@ def load(path: Path | None = None) -> Config:
     ConfigError
         A file cannot be read or is no YAML, or a setting is unknown, malformed or out of range.
     """
-    main = DEFAULT_PATH if path is None else path
     tree: dict[str, Any] = {}
     origins: dict[Key, _Origin] = {}
-    if path is not None or _is_there(main):
-        _merge_file(main, tree, origins)
-    for drop_in in _drop_ins(main.with_suffix(".d")):
-        _merge_file(drop_in, tree, origins)
+    for file in files_of(path):
+        _merge_file(file, tree, origins)
     try:
         # Validated as JSON: strict (no "5" for 5, no true for 1), while text still becomes
         # an enum or a path and a list a tuple.
@@ -161,6 +160,19 @@ def load(path: Path | None = None) -> Config:
         raise _explain(error, tree, origins) from None
     config._origins.update(origins)
     return config
+
+
+def files_of(path: Path | None = None) -> tuple[Path, ...]:
+    """The files that :func:`load` reads for `path`, in their order.
+
+    Raises
+    ------
+    ConfigError
+        The drop-ins cannot be listed, or are too many.
+    """
+    main = DEFAULT_PATH if path is None else path
+    first = (main,) if path is not None or _is_there(main) else ()
+    return (*first, *_drop_ins(main.with_suffix(".d")))
 
 
 def show(config: Config) -> str:

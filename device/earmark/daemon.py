@@ -11,8 +11,9 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import Executor, Future
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -25,10 +26,11 @@ from earmark.audio import (
     open_port,
 )
 from earmark.config import Config
-from earmark.errors import AudioError, ConfigError, StreamBroken
-from earmark.feedback import Earcons, Feedback, FeedbackHub, Journal, LightPattern, Lights
+from earmark.errors import AudioError, ConfigError, EarmarkError, StreamBroken
+from earmark.feedback import Earcons, Entry, Feedback, FeedbackHub, Journal, LightPattern, Lights
 from earmark.forward import Forwarder, open_forwarder
 from earmark.gate import (
+    Announcement,
     Check,
     Embedder,
     MemoryCheck,
@@ -38,12 +40,13 @@ from earmark.gate import (
     StaleCheck,
 )
 from earmark.judging import Judge, Judgement, Review
-from earmark.loop import SILENCE, Identity, Parts, SessionLoop, SoundQueue
+from earmark.loop import SILENCE, Identity, Manner, Parts, SessionLoop, SoundQueue
 from earmark.memory import QueryMemory
-from earmark.nonce import KeyRing, Keys, Ledger, Memory, Source
+from earmark.nonce import KeyRing, Keys, Ledger, Memory, NonceSettings, Source
 from earmark.session import SessionMachine, State
 from earmark.speaker import SpeakerModel, SpeakerModelError, Vault
 from earmark.wake import MicroEndpointer, PreRoll, WakeDetector, wake_detector
+from earmark.worker import Worker
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +55,10 @@ REOPEN_FIRST_S = 1.0
 
 REOPEN_MAX_S = 30.0
 """Longest such pause, s: a card that is plugged in again is found within half a minute."""
+
+GRACE_S = 0.8
+"""Longest wait at the end for the work that is left, s: a verdict takes 0.3 s, and a stop should
+take less than 2 s in all. A receiver of commands that hangs is given up."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -68,6 +75,41 @@ class InlineExecutor(Executor):
         except Exception as error:
             future.set_exception(error)
         return future
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is worth knowing of a device and takes files to find out.
+
+    Parameters
+    ----------
+    model : identifier of the speaker model, None where none is loaded.
+    people : how many are enrolled, None where nobody is looked for or the vault cannot be read.
+    ledger_entries : nonces in the ledger, None when it cannot be read.
+    """
+
+    model: str | None = None
+    people: int | None = None
+    ledger_entries: int | None = None
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device put together.
+
+    Parameters
+    ----------
+    loop : runs its sessions.
+    config : the settings that it was put together with.
+    settled : makes of settings what may change while it runs. It may take a second, and raises
+        :class:`EarmarkError` when a part cannot work so.
+    facts : finds out about its files.
+    """
+
+    loop: SessionLoop
+    config: Config
+    settled: Callable[[Config], Manner]
+    facts: Callable[[], Facts]
 
 
 def build(
@@ -87,6 +129,43 @@ def build(
     observer: Callable[[Judgement, State], None] | None = None,
     review: Review | None = None,
 ) -> SessionLoop:
+    """Put a device together, and return its loop; parameters as of :func:`assemble`."""
+    return assemble(
+        config,
+        executor=executor,
+        ledger=ledger,
+        keys=keys,
+        memory=memory,
+        speaker=speaker,
+        vault=vault,
+        forwarder=forwarder,
+        wake=wake,
+        outlets=outlets,
+        entropy=entropy,
+        now=now,
+        observer=observer,
+        review=review,
+    ).loop
+
+
+def assemble(
+    config: Config,
+    *,
+    executor: Executor,
+    ledger: Ledger | None = None,
+    keys: Keys | None = None,
+    memory: QueryMemory | None = None,
+    speaker: Embedder | None = None,
+    vault: Vault | None = None,
+    forwarder: Forwarder | None = None,
+    wake: WakeDetector | None = None,
+    outlets: Sequence[Feedback] = (),
+    lights: Callable[[LightPattern], None] | None = None,
+    entropy: Callable[[int], bytes] = os.urandom,
+    now: Callable[[], float] = time.time,
+    observer: Callable[[Judgement, State], None] | None = None,
+    review: Review | None = None,
+) -> Device:
     """Put a device together.
 
     Without `speaker` among the required checks no speaker model is loaded, and nobody is named.
@@ -98,6 +177,7 @@ def build(
     ledger, keys, memory, forwarder, wake : opened from the configuration when None.
     speaker, vault : the speaker model and the people; likewise.
     outlets : further ways of feedback.
+    lights : shows a light pattern, and returns at once.
     entropy, now : the generator of random bytes and the wall clock.
     observer : told every judgement.
     review : may withhold what the gate would allow.
@@ -123,33 +203,34 @@ def build(
             opened.callback(memory.close)
             if memory.damage.stretches:
                 _log.warning("query memory: %d bytes were damaged", memory.damage.lost_bytes)
-        voices: SpeakerCheck | None = None
         if SpeakerCheck.name in config.gate.required:
-            voices = _speaker_check(config, speaker, vault)
+            vault = vault or Vault.of(config.speaker)
+            speaker = speaker or SpeakerModel.open(config.speaker.model)
+        else:
+            speaker = vault = None
         source = Source(config.nonce, keys)
         source.prepare(now())
-        journal = _journal(config)
+        sounds = SoundQueue()
+        settled = partial(
+            _settled,
+            nonce=config.nonce,
+            source=source,
+            ledger=ledger,
+            memory=memory,
+            voices=None if speaker is None or vault is None else (speaker, vault),
+            sounds=sounds,
+            lights=lights or _no_lights,
+            outlets=tuple(outlets),
+            now=now,
+            review=review,
+        )
+        manner = settled(config)
         wake = wake or wake_detector(config.wake)
         endpointer = MicroEndpointer(config.wake.endpoint)
         opened.pop_all()  # from here on the loop closes them
-    remembered = partial(_remembered, config, source, ledger)
-    checks: tuple[Check, ...] = (
-        SignalCheck(config.gate.signal),
-        NonceCheck(config.nonce),
-        StaleCheck(config.nonce),
-        MemoryCheck(memory, now),
-        *(() if voices is None else (voices,)),
-    )
-    sounds = SoundQueue()
-    earcons = Earcons(
-        config.feedback,
-        loudspeaker_dbfs(config.feedback.earcon_level_dbspl_1m, config.audio),
-        sounds.add,
-    )
-    lights = Lights(config.feedback, _no_lights)
-    return SessionLoop(
+    loop = SessionLoop(
         Parts(
-            machine=SessionMachine(config.session),
+            machine=SessionMachine(manner.session),
             wake=wake,
             endpointer=endpointer,
             pre_roll=PreRoll(config.wake.pre_roll_s),
@@ -157,25 +238,72 @@ def build(
             source=source,
             nonce_rms=loudspeaker_rms(config.nonce.level_dbspl_1m, config.audio),
             ledger=ledger,
-            judge=Judge(config.nonce, config.gate, checks, remembered, review),
+            judge=manner.judge,
             forwarder=forwarder,
-            feedback=FeedbackHub((earcons, lights, *outlets), journal),
+            feedback=manner.feedback,
             sounds=sounds,
             executor=executor,
             entropy=entropy,
             now=now,
-            identity=Identity(config.device.name, config.device.room),
-            named=None if voices is None else voices.named,
+            identity=manner.identity,
+            named=manner.named,
             observer=observer,
             closers=(memory.close,),
         )
     )
+    return Device(loop, config, settled, partial(_facts, speaker, vault, ledger))
 
 
-def _speaker_check(config: Config, speaker: Embedder | None, vault: Vault | None) -> SpeakerCheck:
+def _settled(
+    config: Config,
+    *,
+    nonce: NonceSettings,
+    source: Source,
+    ledger: Ledger,
+    memory: QueryMemory,
+    voices: tuple[Embedder, Vault] | None,
+    sounds: SoundQueue,
+    lights: Callable[[LightPattern], None],
+    outlets: tuple[Feedback, ...],
+    now: Callable[[], float],
+    review: Review | None,
+) -> Manner:
+    """What follows from settings that may change, on parts that stay."""
+    voice = None if voices is None else _speaker_check(config, *voices)
+    checks: tuple[Check, ...] = (
+        SignalCheck(config.gate.signal),
+        NonceCheck(nonce),
+        StaleCheck(nonce),
+        MemoryCheck(memory, now),
+        *(() if voice is None else (voice,)),
+    )
+    earcons = Earcons(
+        config.feedback,
+        loudspeaker_dbfs(config.feedback.earcon_level_dbspl_1m, config.audio),
+        sounds.add,
+    )
+    told: list[Feedback] = [earcons, Lights(config.feedback, lights), *outlets]
+    remembered = partial(_remembered, config, source, ledger)
+    return Manner(
+        session=config.session,
+        judge=Judge(nonce, config.gate, checks, remembered, review),
+        feedback=FeedbackHub(told, _journal(config)),
+        identity=Identity(config.device.name, config.device.room),
+        named=None if voice is None else voice.named,
+    )
+
+
+def _facts(speaker: Embedder | None, vault: Vault | None, ledger: Ledger) -> Facts:
+    people = entries = None
+    with suppress(EarmarkError):  # each session in which it matters says so
+        people = None if vault is None else len(vault.people)
+    with suppress(EarmarkError):
+        entries = ledger.count()
+    return Facts(None if speaker is None else speaker.id, people, entries)
+
+
+def _speaker_check(config: Config, speaker: Embedder, vault: Vault) -> SpeakerCheck:
     """The check on the voice, with a model that has passed its self-test and people to compare."""
-    vault = vault or Vault.of(config.speaker)
-    speaker = speaker or SpeakerModel.open(config.speaker.model)
     try:
         check = SpeakerCheck(speaker, lambda: vault.people, config.speaker)
     except (TypeError, ValueError) as error:
@@ -204,12 +332,50 @@ def _journal(config: Config) -> Journal:
 
 
 def _no_lights(pattern: LightPattern) -> None:
-    """Lights are events so far; a driver for real ones takes this place."""
+    """Where nothing shines."""
     _log.debug("light %s", pattern.name)
 
 
-def drive(loop: SessionLoop, port: AudioPort, stop: Callable[[], bool]) -> None:
+class Attendant:
+    """Goes along with a running device, in its thread; this one does nothing.
+
+    Whatever it does is done before the next 20 ms of audio, so it must not wait.
+    """
+
+    def built(self, device: Device, executor: Executor) -> None:
+        """The device is put together; nothing was heard yet."""
+
+    def flowing(self, port: AudioPort) -> None:
+        """A block was exchanged and worked on."""
+
+    def lost(self, error: StreamBroken) -> None:
+        """The stream broke; the loop has been told."""
+
+    def announce(self, told: Announcement) -> None:
+        """The room is told something."""
+
+    def show(self, pattern: LightPattern) -> None:
+        """A light pattern begins."""
+
+    def judged(self, judgement: Judgement, state: State) -> None:
+        """A session was judged; `state` is what the machine made of it."""
+
+
+def _nothing() -> None:
+    pass
+
+
+def drive(
+    loop: SessionLoop,
+    port: AudioPort,
+    stop: Callable[[], bool],
+    flowing: Callable[[], None] = _nothing,
+) -> None:
     """Run sessions on a port until `stop` says so, asked once a block.
+
+    Parameters
+    ----------
+    flowing : called after each block.
 
     Raises
     ------
@@ -224,6 +390,7 @@ def drive(loop: SessionLoop, port: AudioPort, stop: Callable[[], bool]) -> None:
             loop.stream_failed()
             raise
         play = loop.step(recorded)
+        flowing()
 
 
 def run(
@@ -232,6 +399,7 @@ def run(
     opener: Callable[[], AudioPort] | None = None,
     sleep: Callable[[float], object] = time.sleep,
     stop: Callable[[], bool] = lambda: False,
+    attendant: Attendant | None = None,
 ) -> None:
     """Run the device until `stop` says so; a broken stream is opened again.
 
@@ -239,6 +407,7 @@ def run(
     ----------
     opener : opens the audio port; the one of the configuration when None.
     sleep : waits so many seconds between tries.
+    attendant : goes along.
 
     Raises
     ------
@@ -246,26 +415,41 @@ def run(
         A part cannot work as it is configured: at start, before anything was heard.
     """
     opener = opener or (lambda: open_audio(config))
+    attendant = attendant or Attendant()
     port: AudioPort | None = opener()
-    loop: SessionLoop | None = None
+    device: Device | None = None
     try:
         # Its end is waited for before the loop is closed: the last work needs the ledger.
-        with work_executor(config) as executor:
-            loop = build(config, executor=executor)
-            while port is not None and not _over(loop, port, stop):
-                try:
-                    drive(loop, port, partial(_over, loop, port, stop))
-                except StreamBroken as error:
-                    _log.error("%s", error)
-                    port.close()
-                    port = _reopen(opener, sleep, stop)
-                    if port is not None:
-                        loop.stream_restored()
+        with work_executor(config, GRACE_S) as executor:
+            try:
+                device = assemble(
+                    config,
+                    executor=executor,
+                    outlets=(attendant,),
+                    lights=attendant.show,
+                    observer=attendant.judged,
+                )
+                attendant.built(device, executor)
+                loop = device.loop
+                while port is not None and not _over(loop, port, stop):
+                    over, flowing = partial(_over, loop, port, stop), attendant.flowing
+                    try:
+                        drive(loop, port, over, partial(flowing, port))
+                    except StreamBroken as error:
+                        _log.error("%s", error, extra={"MESSAGE_ID": Entry.CARD_LOST.message_id})
+                        attendant.lost(error)
+                        port.close()
+                        port = _reopen(opener, sleep, stop)
+                        if port is not None:
+                            back = {"MESSAGE_ID": Entry.CARD_BACK.message_id}
+                            _log.info("the sound card is back", extra=back)
+                            loop.stream_restored()
+            finally:
+                if port is not None:
+                    port.close()  # before the wait: the microphone is off at once
     finally:
-        if loop is not None:
-            loop.close()
-        if port is not None:
-            port.close()
+        if device is not None:
+            device.loop.close()
 
 
 def open_audio(config: Config) -> AudioPort:
@@ -275,11 +459,14 @@ def open_audio(config: Config) -> AudioPort:
     return Paced(port, time.monotonic, time.sleep) if config.audio.kind == "simulated" else port
 
 
-def work_executor(config: Config) -> Executor:
-    """A thread beside the audio; for a file, whose time stands still meanwhile, none."""
-    if config.audio.kind == "wav":
-        return InlineExecutor()
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="earmark-work")
+def work_executor(config: Config, grace_s: float | None = None) -> Executor:
+    """A thread beside the audio; for a file, whose time stands still meanwhile, none.
+
+    Parameters
+    ----------
+    grace_s : longest wait for the last work at the end, s; None waits for ever.
+    """
+    return InlineExecutor() if config.audio.kind == "wav" else Worker(grace_s)
 
 
 def _over(loop: SessionLoop, port: AudioPort, stop: Callable[[], bool]) -> bool:
@@ -291,14 +478,24 @@ def _over(loop: SessionLoop, port: AudioPort, stop: Callable[[], bool]) -> bool:
 def _reopen(
     opener: Callable[[], AudioPort], sleep: Callable[[float], object], stop: Callable[[], bool]
 ) -> AudioPort | None:
-    """Open the port again, however long it takes; None when asked to stop meanwhile."""
+    """Open the port again, however long it takes; None when asked to stop meanwhile.
+
+    It is back when it has exchanged a block: a sound server without a card opens and then gives
+    nothing, and the room would hear every second that the device works again.
+    """
     pause_s = REOPEN_FIRST_S
     while not stop():
         sleep(pause_s)
+        port: AudioPort | None = None
         try:
-            return opener()
+            port = opener()
+            port.exchange(SILENCE)
         except AudioError as error:
+            if port is not None:
+                port.close()
             # The first failure was logged when the stream broke; repeats would fill the journal.
             _log.debug("%s", error)
             pause_s = min(REOPEN_MAX_S, 2.0 * pause_s)
+        else:
+            return port
     return None

@@ -13,14 +13,14 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from earmark import session as s
 from earmark.errors import EarmarkError
-from earmark.feedback import FeedbackHub
+from earmark.feedback import Entry, FeedbackHub
 from earmark.forward import Command, Forwarder
 from earmark.gate import Announcement, Decision, Reason, Verdict, speaker_of
 from earmark.judging import Judge, Judgement, Recorded
@@ -153,6 +153,22 @@ class Parts:
     closers: tuple[Callable[[], None], ...] = ()
 
 
+@dataclass(frozen=True)
+class Manner:
+    """What of a device may change while it runs: see :class:`Parts` for each.
+
+    Parameters
+    ----------
+    session : time-outs and patience of the machine.
+    """
+
+    session: s.SessionSettings
+    judge: Judge
+    feedback: FeedbackHub
+    identity: Identity
+    named: Callable[[str], str | None] | None
+
+
 class _Session:
     """What is kept while one session is open."""
 
@@ -195,6 +211,26 @@ class SessionLoop:
         """Where the session machine is."""
         return self._p.machine.state
 
+    @property
+    def sessions(self) -> int:
+        """Sessions that were begun."""
+        return self._p.machine.session
+
+    @property
+    def muted(self) -> bool:
+        """Whether the microphone is switched off, also while the stream is broken."""
+        return self._p.machine.muted
+
+    @property
+    def lock_left_s(self) -> float:
+        """What is left of the lock, audio seconds; 0.0 when there is none."""
+        return self._p.machine.lock_left_s
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no session is open and nothing is left to do for one."""
+        return not self._p.machine.in_session and not self._work
+
     # -- what the daemon calls ------------------------------------------------------------
 
     def step(self, recorded: Signal) -> Signal:
@@ -227,8 +263,29 @@ class SessionLoop:
         self._p.wake.reset()
         self._handle(s.StreamRestored())
 
+    def renew(self, manner: Manner) -> None:
+        """Go on in another manner: with other limits, sounds, names.
+
+        Raises
+        ------
+        RuntimeError
+            The loop is not quiet.
+        """
+        if not self.quiet:
+            raise RuntimeError("a session is open")
+        self._p.machine.adopt(manner.session)
+        self._p = replace(
+            self._p,
+            judge=manner.judge,
+            feedback=manner.feedback,
+            identity=manner.identity,
+            named=manner.named,
+        )
+
     def close(self) -> None:
         """Close what the loop works with. Closing twice is harmless."""
+        if self.state is s.State.ALLOWED and any(not future.done() for future, _ in self._work):
+            _log.error("stopped while a command was handed over: it may not have arrived")
         self._p.forwarder.close()
         self._p.ledger.close()
         for close in self._p.closers:
@@ -440,14 +497,19 @@ class SessionLoop:
         )
 
         def send() -> s.Event:
+            fields = {
+                "MESSAGE_ID": Entry.FORWARD_FAILED.message_id,
+                "EARMARK_SESSION": session.id,
+            }
             try:
                 self._p.forwarder.send(command)
             except EarmarkError as error:
-                _log.error("%s", error)
+                _log.error("%s", error, extra=fields)
                 return s.ForwardFailed(session.number)
             except Exception as error:
                 # The type only: a message might quote the command.
-                _log.error("the command was not forwarded: %s", type(error).__name__)
+                name = type(error).__name__
+                _log.error("the command was not forwarded: %s", name, extra=fields)
                 return s.ForwardFailed(session.number)
             return s.Forwarded(session.number)
 

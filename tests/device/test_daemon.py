@@ -6,8 +6,9 @@ import logging
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,21 @@ import soundfile
 import yaml
 
 from earmark import cli, daemon
+from earmark.audio import AudioPort
 from earmark.config import Config
-from earmark.daemon import REOPEN_FIRST_S, REOPEN_MAX_S, InlineExecutor, build, drive, run
+from earmark.daemon import (
+    REOPEN_FIRST_S,
+    REOPEN_MAX_S,
+    Attendant,
+    Device,
+    Facts,
+    InlineExecutor,
+    build,
+    drive,
+    run,
+)
 from earmark.errors import AudioError, EarmarkError, KeyringError, LedgerError, StreamBroken
+from earmark.feedback import Entry, LightPattern
 from earmark.forward import open_forwarder
 from earmark.gate import Announcement, GateSettings
 from earmark.memory import MemorySettings, MemoryStoreError, QueryMemory
@@ -123,6 +136,88 @@ def test_the_break_is_logged_once_and_the_waiting_is_not(
     told = [line for line in caplog.messages if "announcement=" in line]
     assert ["fault" in line for line in told] == [True, False]
     assert "announcement=ready" in told[1]
+
+
+def test_a_card_that_opens_and_gives_nothing_is_not_back(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As of a sound server without a card; the room must not hear `ready` every second."""
+    caplog.set_level(logging.INFO)
+    dead = [Port(0) for _ in range(6)]
+    opener, slept = Opener(Port(3), *dead, Port(9)), []
+    run(config, opener=opener, sleep=slept.append, stop=stop_after(opener, 5))
+    assert slept == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    assert [port.closed for port in dead] == [1] * 6
+    assert caplog.text.count("the card was pulled") == 1
+    assert caplog.text.count("announcement=ready") == 1
+
+
+def test_a_break_and_its_end_can_be_found_in_the_journal(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    opener = Opener(Port(3), Port(9))
+    run(config, opener=opener, sleep=lambda _: None, stop=stop_after(opener, 5))
+    ids = [record.__dict__.get("MESSAGE_ID") for record in caplog.records]
+    assert ids.index(Entry.CARD_LOST.message_id) < ids.index(Entry.CARD_BACK.message_id)
+
+
+def test_an_attendant_goes_along(config: Config) -> None:
+    class Watching(Attendant):
+        def __init__(self) -> None:
+            self.seen: list[object] = []
+
+        def built(self, device: Device, executor: Executor) -> None:
+            self.seen.append(device.facts())
+            device.loop.mute()
+
+        def flowing(self, port: AudioPort) -> None:
+            self.seen.append(port)
+
+        def lost(self, error: StreamBroken) -> None:
+            self.seen.append(error.what)
+
+        def announce(self, told: Announcement) -> None:
+            self.seen.append(told)
+
+        def show(self, pattern: LightPattern) -> None:
+            self.seen.append(pattern.name)
+
+    attendant, opener = Watching(), Opener(Port(2), Port(9))
+    run(
+        config,
+        opener=opener,
+        sleep=lambda _: None,
+        stop=stop_after(opener, 2),
+        attendant=attendant,
+    )
+    first, second = opener.opened
+    facts, *rest = attendant.seen
+    assert isinstance(facts, Facts)
+    assert (facts.people, facts.ledger_entries, len(facts.model or "")) == (0, 0, 16)
+    assert rest == [
+        *("muted", Announcement.MUTED, first, first),
+        *("fault", Announcement.FAULT, "the card was pulled"),
+        # The proof that the second one works is a block; then it is still muted.
+        *("ready", Announcement.READY, "muted", Announcement.MUTED, second),
+    ]
+
+
+def test_work_that_hangs_is_not_waited_for_at_the_end(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "GRACE_S", 0.05)
+    release = threading.Event()
+
+    class Hanging(Attendant):
+        def built(self, device: Device, executor: Executor) -> None:
+            executor.submit(release.wait)
+
+    opener = Opener(Port(9))
+    run(config, opener=opener, stop=stop_after(opener, 5), attendant=Hanging())
+    assert not release.is_set()
+    release.set()
+    open_forwarder(config.forward).close()
 
 
 def test_it_stops_while_it_waits_for_a_card(config: Config) -> None:

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from earmark.errors import ForwardError, KeyringError, LedgerError
+from earmark.feedback import Entry, FeedbackHub, Journal
 from earmark.gate import Announcement, Decision, Reason, Verdict
-from earmark.loop import MAX_QUEUED_SOUND_S, SoundQueue
+from earmark.loop import MAX_QUEUED_SOUND_S, Identity, Manner, SoundQueue
 from earmark.nonce import (
     BfskCarrier,
     Carrier,
@@ -638,6 +639,8 @@ def test_a_command_that_cannot_be_handed_over_is_told_as_offline(
     assert device.told[-1] is Announcement.OFFLINE
     assert device.outbox.states == [State.ALLOWED], "tried once"
     assert SECRET not in every_log.text
+    ids = [record.__dict__.get("MESSAGE_ID") for record in every_log.records]
+    assert ids.count(Entry.FORWARD_FAILED.message_id) == 1
     # The next fault is one of our own, not of the assistant.
     device.loop.stream_failed()
     assert device.told[-1] is Announcement.FAULT
@@ -827,3 +830,56 @@ def test_closing_closes_forwarder_and_ledger(desk: MakeDesk) -> None:
     assert device.outbox.closed
     with pytest.raises(LedgerError):
         device.ledger.count()
+
+
+def test_it_goes_on_in_another_manner_when_no_session_is_open(
+    desk: MakeDesk, scripted_judge: type[Any], every_log: pytest.LogCaptureFixture
+) -> None:
+    device = desk()
+    parts, judge = device.parts, scripted_judge()
+    manner = Manner(
+        session=SessionSettings(max_retries=0),
+        judge=judge,
+        feedback=FeedbackHub((device.board,), Journal("hall", "door")),
+        identity=Identity("hall", "door"),
+        named=None,
+    )
+    device.command()
+    device.step()
+    assert not device.loop.quiet
+    with pytest.raises(RuntimeError, match="a session is open"):
+        device.loop.renew(manner)
+    device.until(State.IDLE)
+    assert device.loop.quiet
+    device.loop.renew(manner)
+    device.session()
+    assert len(judge.judged) == 1
+    assert [command.device for command in device.outbox.sent] == ["desk", "hall"]
+    assert "device=hall" in every_log.text
+    assert device.loop.sessions == 2
+    assert parts.identity.name == "desk", "what was passed in is left as it was"
+
+
+def test_stopped_while_a_command_is_handed_over_it_says_so(
+    desk: MakeDesk, held_executor: type[Any], every_log: pytest.LogCaptureFixture
+) -> None:
+    executor = held_executor()
+    device = desk(executor=executor)
+    device.command()
+    for _ in range(400):
+        device.step()
+        if device.state is State.ALLOWED:
+            break
+        executor.go()
+    assert device.state is State.ALLOWED
+    device.loop.close()
+    assert "stopped while a command was handed over: it may not have arrived" in every_log.text
+
+
+def test_stopped_at_any_other_time_there_is_nothing_to_say(
+    desk: MakeDesk, every_log: pytest.LogCaptureFixture
+) -> None:
+    device = desk()
+    device.session()
+    device.loop.close()
+    assert "handed over" not in every_log.text

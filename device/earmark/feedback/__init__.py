@@ -3,11 +3,16 @@
 from earmark.feedback.earcons import earcon
 from earmark.feedback.hub import Earcons, Feedback, FeedbackHub, Lights
 from earmark.feedback.journal import Entry, Journal
+from earmark.feedback.leds import SYSFS as LEDS_FOLDER
+from earmark.feedback.leds import Leds
 from earmark.feedback.lights import Colour, LightPattern, light
 from earmark.feedback.settings import FeedbackSettings
+from earmark.feedback.systemd import SOCKET as JOURNAL_SOCKET
 from earmark.feedback.systemd import JournalHandler, log_handler
 
 __all__ = [
+    "JOURNAL_SOCKET",
+    "LEDS_FOLDER",
     "Colour",
     "Earcons",
     "Entry",
@@ -16,6 +21,7 @@ __all__ = [
     "FeedbackSettings",
     "Journal",
     "JournalHandler",
+    "Leds",
     "LightPattern",
     "Lights",
     "earcon",

@@ -24,13 +24,22 @@ Value: TypeAlias = str | int | float | bool
 
 
 class Entry(Enum):
-    """A kind of journal line: its name and its MESSAGE_ID, fixed for ever."""
+    """A kind of journal line: its name and its MESSAGE_ID, fixed for ever.
+
+    Each has an entry in ``systemd/earmark.catalog``, which ``journalctl -x`` shows beside it.
+    """
 
     ALLOWED = ("allowed", "dbd1e498cc084d2584a73c7aad801a0c")
     RETRY = ("retry", "d18707f74c9b44e7b4b728cd0097fcf5")
     REJECTED = ("rejected", "5bb068b2fb6c4aee872ee61915fb9de1")
     ANNOUNCED = ("announced", "7148738bae7f47eb8f6b588a51f76073")
     FORWARD_FAILED = ("forward_failed", "198d1a960b1b4cacbc0af8c61ded611e")
+    STARTED = ("started", "e65dfbb854e14eca85cd4c5ed5adcec2")
+    STOPPED = ("stopped", "82155f41993c422aa4712f78db990043")
+    RELOADED = ("reloaded", "23124c4a159e414c84223e391a2247cd")
+    RELOAD_FAILED = ("reload_failed", "858e49454e514926a399a94d72abff41")
+    CARD_LOST = ("card_lost", "cc2ea3c7496a49eca31edab1edcae28c")
+    CARD_BACK = ("card_back", "70024897c460447c9f87c31b5d91661c")
 
     @property
     def message_id(self) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from earmark.gate import Announcement
+
+LedName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_:@+-][A-Za-z0-9_:@+.-]{0,63}$")]
+"""A folder in /sys/class/leds, and nothing that leads out of it."""
 
 
 class FeedbackSettings(BaseModel):
@@ -26,3 +31,9 @@ class FeedbackSettings(BaseModel):
         " wake word: people speak on at once, and the nonce sounds there anyway.",
     )
     lights: bool = Field(default=True, description="Show light patterns at all.")
+    leds: tuple[LedName, ...] = Field(
+        default=(),
+        max_length=16,
+        description="LEDs that show the patterns, by their names in /sys/class/leds; those of"
+        " several colours show the colour too. The service must be allowed to write them.",
+    )

@@ -31,7 +31,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -301,6 +301,28 @@ class Ledger:
             connection.close()
             raise
         return cls(path, settings, connection)
+
+    @staticmethod
+    def examined(path: Path) -> int:
+        """Check that a ledger is whole, beside a daemon that uses it; how many entries it has.
+
+        Raises
+        ------
+        LedgerError
+            As of :meth:`open`. The file is only read.
+        """
+        with _explained(path):
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+            with closing(connection):
+                (application,) = connection.execute("PRAGMA application_id").fetchone()
+                if application != APPLICATION_ID:
+                    what = f"{path}: the database is no ledger of Earmark"
+                    raise LedgerError(what, "check ledger.path")
+                (report,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+                if report != "ok":
+                    raise LedgerError(f"{path}: {_FAILURES[sqlite3.SQLITE_CORRUPT][0]}", _REPLACE)
+                (count,) = connection.execute("SELECT count(*) FROM issue").fetchone()
+                return int(count)
 
     def record(self, issue: Issue) -> None:
         """Add `issue`, on the disk before this returns; older entries give way to the bounds.

@@ -356,6 +356,11 @@ class SessionMachine:
         return self._state in IN_SESSION
 
     @property
+    def muted(self) -> bool:
+        """Whether the microphone is switched off, also while the stream is broken."""
+        return self._muted
+
+    @property
     def retries(self) -> int:
         """Retries given in a row."""
         return self._retries
@@ -369,6 +374,18 @@ class SessionMachine:
     def lock_left_s(self) -> float:
         """What is left of the lock, audio seconds; 0.0 when there is none."""
         return max(0.0, self._lock_s - self._clocks[Clock.LOCK])
+
+    def adopt(self, settings: SessionSettings) -> None:
+        """Go on with other settings. A lock that is set keeps its length.
+
+        Raises
+        ------
+        RuntimeError
+            A session is open: its time-outs must not change under it.
+        """
+        if self.in_session:
+            raise RuntimeError("a session is open")
+        self._settings = settings
 
     def handle(self, event: Event) -> tuple[Action, ...]:
         """Make the move that `event` calls for.

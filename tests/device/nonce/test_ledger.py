@@ -899,3 +899,38 @@ def test_endless_import_is_cut_off(ledger: Ledger) -> None:
 
     with pytest.raises(LedgerError, match="longer than"):
         ledger.import_(io.BufferedReader(Endless()))
+
+
+# Looking at it from outside
+
+
+def test_it_is_examined_beside_the_daemon_and_not_changed(ledger: Ledger, path: Path) -> None:
+    for number in range(3):
+        ledger.record(issued(NOW + number))
+    before = path.read_bytes()
+    assert Ledger.examined(path) == 3
+    assert path.read_bytes() == before
+    ledger.record(issued(NOW + 3))
+    ledger.close()
+    path.chmod(0o640)
+    assert Ledger.examined(path) == 4
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_what_is_no_ledger_or_damaged_is_found(tmp_path: Path, ledger: Ledger, path: Path) -> None:
+    with pytest.raises(LedgerError, match="cannot be opened"):
+        Ledger.examined(tmp_path / "nowhere")
+    (tmp_path / "text").write_bytes(b"no database at all, though long enough" * 100)
+    with pytest.raises(LedgerError, match="no SQLite database"):
+        Ledger.examined(tmp_path / "text")
+    sqlite3.connect(tmp_path / "other").execute("CREATE TABLE a (b)").connection.close()
+    with pytest.raises(LedgerError, match="no ledger of Earmark"):
+        Ledger.examined(tmp_path / "other")
+    for number in range(300):
+        ledger.record(issued(NOW + number))
+    ledger.close()
+    content = bytearray(path.read_bytes())
+    content[8192:12288] = b"\xff" * 4096
+    path.write_bytes(content)
+    with pytest.raises(LedgerError):
+        Ledger.examined(path)

@@ -476,3 +476,29 @@ def test_every_timer_has_a_row_and_every_hold_a_cue() -> None:
         for timer in timers:
             assert timer.fires in TRANSITIONS[state]
     assert all(HOLDS.values())
+
+
+def test_other_settings_hold_from_the_next_session_on() -> None:
+    machine = SessionMachine(SessionSettings())
+    machine.adopt(SessionSettings(issue_s=0.1))
+    machine.handle(Woken())
+    with pytest.raises(RuntimeError, match="a session is open"):
+        machine.adopt(SessionSettings())
+    assert machine.state is State.ISSUING
+    machine.handle(Heard(0.1))
+    assert machine.state is State.RETRY
+
+
+def test_other_settings_lift_neither_a_lock_nor_a_mute() -> None:
+    machine = SessionMachine(SessionSettings(lock_after=1, lock_first_s=30.0))
+    for event in (Woken(), NonceIssued(1), SpeechStarted(1), CommandEnded(1)):
+        machine.handle(event)
+    machine.handle(Judged(1, Decision.REJECT))
+    machine.handle(FeedbackDone(1))
+    machine.handle(Muted())
+    machine.adopt(SessionSettings(lock_after=10, lock_first_s=1.0))
+    assert machine.muted
+    machine.handle(Unmuted())
+    assert machine.state is State.LOCKED
+    assert not machine.muted
+    assert machine.lock_left_s == 30.0
