@@ -40,7 +40,7 @@ from earmark.audio.settings import AudioSettings
 from earmark.control.settings import ControlSettings
 from earmark.errors import ConfigError
 from earmark.feedback.settings import FeedbackSettings
-from earmark.forward.settings import ForwardSettings
+from earmark.forward.settings import WYOMING, ForwardSettings
 from earmark.gate.settings import GateSettings
 from earmark.memory.settings import MemorySettings
 from earmark.nonce.keys_settings import KeysSettings
@@ -132,6 +132,10 @@ class Config(BaseModel):
             )
         if self.ledger.busy_timeout_s > self.session.issue_s:
             raise ValueError("ledger.busy_timeout_s must be at most session.issue_s")
+        if self.forward.kind in WYOMING and self.forward.timeout_s >= self.session.forward_s:
+            raise ValueError(
+                "forward.timeout_s must be below session.forward_s: the person is told by then"
+            )
         return self
 
 

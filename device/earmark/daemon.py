@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from earmark import forward
 from earmark.audio import (
     AudioPort,
     Paced,
@@ -187,11 +188,13 @@ def assemble(
     EarmarkError
         A part cannot work as it is configured.
     """
+    sounds = SoundQueue()
     # Before the detectors: pymicro-vad's destructor (2.1.0) swallows the exception that is under
     # way when it runs, and a clear error would come out as a SystemError.
     with ExitStack() as opened:  # closed again when a later part fails
         if forwarder is None:
-            forwarder = open_forwarder(config.forward)
+            known_as = forward.Device(config.device.name, config.device.room, config.wake.model)
+            forwarder = open_forwarder(config.forward, known_as, sounds.speak)
             opened.callback(forwarder.close)
         if ledger is None:
             ledger = Ledger.open(config.ledger.path, config.ledger)
@@ -210,7 +213,6 @@ def assemble(
             speaker = vault = None
         source = Source(config.nonce, keys)
         source.prepare(now())
-        sounds = SoundQueue()
         settled = partial(
             _settled,
             nonce=config.nonce,

@@ -222,6 +222,18 @@ WRONG_SETTINGS = {
         "keys: {epochs_kept: 4, max_banks: 4}",
         "1: keys do not fit together: max_banks must be over epochs_kept",
     ),
+    "a link that may answer after the person was told": (
+        "forward: {kind: wyoming_satellite, timeout_s: 5}",
+        "1: settings do not fit together: forward.timeout_s must be below session.forward_s",
+    ),
+    "a network that is none": (
+        "forward:\n  wyoming:\n    peers: [homeassistant.local]",
+        "3: forward.wyoming.peers = [\"homeassistant.local\"]: 'homeassistant.local' is no address",
+    ),
+    "an address that is none": (
+        "forward: {wyoming: {uri: localhost}}",
+        '1: forward.wyoming.uri = "localhost": give tcp://HOST:PORT',
+    ),
     "a command shorter than the nonce": (
         "nonce: {payload_bits: 256}\nsession: {max_command_s: 16}",
         "2: settings do not fit together: session.max_command_s must be over 16.884, one whole",

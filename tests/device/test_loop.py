@@ -16,7 +16,7 @@ import pytest
 from earmark.errors import ForwardError, KeyringError, LedgerError
 from earmark.feedback import Entry, FeedbackHub, Journal
 from earmark.gate import Announcement, Decision, Reason, Verdict
-from earmark.loop import MAX_QUEUED_SOUND_S, Identity, Manner, SoundQueue
+from earmark.loop import MAX_QUEUED_SOUND_S, MAX_SPOKEN_PIECES, Identity, Manner, SoundQueue
 from earmark.nonce import (
     BfskCarrier,
     Carrier,
@@ -244,6 +244,28 @@ def test_sounds_and_the_end_of_the_nonce_are_played_together(desk: MakeDesk) -> 
     assert np.abs(played(device)).max() > 0.25
 
 
+def test_an_answer_is_heard_but_not_while_somebody_speaks(desk: MakeDesk) -> None:
+    device = desk()
+    piece = np.full(2 * BLOCK, 0.5, np.float32)
+    with ThreadPoolExecutor(1) as another:
+        another.submit(device.sounds.speak, piece).result()
+    device.run(0.1)
+    assert np.abs(played(device)).max() == 0.5
+
+    device.command()
+    device.step()
+    device.until(State.LISTENING)
+    before = len(device.wire.played)
+    device.sounds.speak(piece)
+    device.run(0.1)
+    assert device.state is State.LISTENING
+    assert max(np.abs(block).max() for block in device.wire.played[before:]) < 0.1
+    device.until(State.IDLE)
+    device.sounds.speak(piece)
+    device.run(0.1)
+    assert max(np.abs(block).max() for block in device.wire.played[-5:]) == 0.5
+
+
 class TestSoundQueue:
     def test_sounds_come_one_after_the_other_and_then_silence(self) -> None:
         queue = SoundQueue()
@@ -267,6 +289,18 @@ class TestSoundQueue:
         assert len(queue) == MAX_QUEUED_SOUND_S * RATE_HZ - BLOCK
         queue.add(np.ones(BLOCK, np.float32))
         assert len(queue) == MAX_QUEUED_SOUND_S * RATE_HZ
+
+    def test_an_answer_that_comes_too_fast_is_cut(self) -> None:
+        queue = SoundQueue()
+        for _ in range(MAX_SPOKEN_PIECES + 10):
+            queue.speak(np.ones(BLOCK, np.float32))
+        assert len(queue) == 0
+        queue.fetch(wanted=True)
+        assert len(queue) == MAX_SPOKEN_PIECES * BLOCK
+        queue.speak(np.ones(BLOCK, np.float32))
+        queue.fetch(wanted=False)
+        queue.fetch(wanted=True)
+        assert len(queue) == MAX_SPOKEN_PIECES * BLOCK
 
     def test_an_empty_sound_is_harmless(self) -> None:
         queue = SoundQueue()

@@ -6,7 +6,7 @@ import io
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
@@ -33,6 +33,7 @@ class Command:
     uncovered_s : stretches (start, end) of `audio` that the nonce did not cover, s.
     verdict : the verdict that allows it.
     person : name of the enrolled person who spoke; None when that is not known, as of a guest.
+    text : what a recogniser understood; None when none was asked.
 
     Raises
     ------
@@ -48,6 +49,7 @@ class Command:
     uncovered_s: tuple[tuple[float, float], ...]
     verdict: Verdict
     person: str | None = None
+    text: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         # Behind the session machine's back as well: nothing leaves that was not allowed.
@@ -78,6 +80,7 @@ class Command:
     def metadata(self) -> dict[str, object]:
         """Everything but the audio, as JSON values. Of each check the outcome and the score."""
         return {
+            **({} if self.text is None else {"text": self.text}),
             "version": 1,
             "session": self.session,
             "device": self.device,

@@ -46,11 +46,17 @@ class StdinForwarder:
         if shutil.which(self._argv[0]) is None:
             raise self._missing()
 
-    def send(self, command: Command) -> None:
-        """Run the program on `command`; see :meth:`Forwarder.send`."""
+    def send(self, command: Command, within_s: float | None = None) -> None:
+        """Run the program on `command`; see :meth:`Forwarder.send`.
+
+        Parameters
+        ----------
+        within_s : in place of the longest run, s, when a part of it is over already.
+        """
+        timeout_s = self._timeout_s if within_s is None else within_s
         wav = command.wav()
         data = command.json_line(wav_bytes=len(wav)) + wav
-        deadline = time.monotonic() + self._timeout_s
+        deadline = time.monotonic() + timeout_s
         read_end, write_end = os.pipe()
         with os.fdopen(read_end, "rb"), os.fdopen(write_end, "wb", buffering=0) as sink:
             try:
@@ -69,7 +75,7 @@ class StdinForwarder:
                 status = process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired as error:
                 raise ForwardError(
-                    f"{self._argv[0]} did not finish a command within {self._timeout_s:g} s",
+                    f"{self._argv[0]} did not finish a command within {timeout_s:g} s",
                     "make it faster or raise forward.timeout_s",
                 ) from error
             finally:

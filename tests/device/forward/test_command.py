@@ -56,6 +56,14 @@ def test_who_spoke_is_named(make: Any) -> None:
     assert json.loads(make(person="Ada Löf").json_line())["person"] == "Ada Löf"
 
 
+def test_what_was_understood_is_told_where_a_recogniser_was_asked_and_not_in_a_repr(
+    make: Any,
+) -> None:
+    command = make(text="turn on the läight")
+    assert json.loads(command.json_line())["text"] == "turn on the läight"
+    assert "light" not in repr(command).replace("läight", "light")
+
+
 def test_more_cannot_overwrite_the_metadata(make: Any) -> None:
     assert json.loads(make(7).json_line(session="other"))["session"] == "s0007"
 
