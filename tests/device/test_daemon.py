@@ -399,6 +399,7 @@ def write(tmp_path: Path, **settings: Any) -> Path:
         "forward": {"folder": str(tmp_path / "commands")},
         "wake": {"kind": "button"},
         "audio": {"kind": "wav", "wav_in": str(tmp_path / "in.wav")},
+        "control": {"path": str(tmp_path / "control.sock"), "mute_file": str(tmp_path / "muted")},
     }
     for name, section in settings.items():
         tree[name] = tree.get(name, {}) | section
