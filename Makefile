@@ -3,6 +3,7 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 TRAINING := $(VENV)/.stamp-training
+ROOM  := $(VENV)/.stamp-room
 
 # make bench DATA=<corpus> [BENCH=nonce|session|memory|speaker|wake] [JSON=<report>] [SEED=<number>] [QUICK=1]
 BENCH ?= session
@@ -10,14 +11,14 @@ JSON  ?= out/bench-$(BENCH).json
 SEED  ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench train clean
+.PHONY: help setup run test test-e2e lint bench train clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(TRAINING) ## make .venv/ with all that run, test, lint, train and bench need
 
-$(STAMP): pyproject.toml .ci/setup
+$(STAMP): pyproject.toml .ci/setup .ci/apt
 	@.ci/setup
 	@touch $@
 
@@ -25,11 +26,18 @@ $(TRAINING): $(STAMP) .ci/setup-training
 	@.ci/setup-training
 	@touch $@
 
+$(ROOM): $(STAMP) .ci/setup-room .ci/apt
+	@.ci/setup-room
+	@touch $@
+
 run: $(STAMP) ## the demo: a household evening in the simulated room
 	@$(BIN)/earmark demo
 
 test: $(TRAINING) ## run the tests (ARGS="-k nonce" to choose)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --ignore tests/e2e $(ARGS)
+
+test-e2e: $(TRAINING) $(ROOM) ## the daemon on a real audio server in a virtual room: 2 minutes of real time
+	@$(BIN)/python -m pytest $(ARGS) tests/e2e
 
 lint: $(TRAINING) ## ruff, its formatter and mypy --strict
 	@$(BIN)/ruff check .

@@ -32,6 +32,7 @@ LEVEL = {
     "wake": 1,
     "gate": 2,
     "judging": 3,
+    "stream_watch": 4,
     "forward": 3,
     "feedback": 3,
     "config": 4,

@@ -21,6 +21,7 @@ from earmark import forward
 from earmark.audio import (
     AudioPort,
     Paced,
+    StreamHealth,
     WavPort,
     loudspeaker_dbfs,
     loudspeaker_rms,
@@ -46,6 +47,7 @@ from earmark.memory import QueryMemory
 from earmark.nonce import KeyRing, Keys, Ledger, Memory, NonceSettings, Source
 from earmark.session import SessionMachine, State
 from earmark.speaker import SpeakerModel, SpeakerModelError, Vault
+from earmark.stream_watch import StreamWatch
 from earmark.wake import MicroEndpointer, PreRoll, WakeDetector, wake_detector
 from earmark.worker import Worker
 
@@ -344,6 +346,9 @@ class Attendant:
     Whatever it does is done before the next 20 ms of audio, so it must not wait.
     """
 
+    def watched(self, watch: StreamWatch) -> None:
+        """Each stream will be measured by this."""
+
     def built(self, device: Device, executor: Executor) -> None:
         """The device is put together; nothing was heard yet."""
 
@@ -416,20 +421,27 @@ def run(
     EarmarkError
         A part cannot work as it is configured: at start, before anything was heard.
     """
-    opener = opener or (lambda: open_audio(config))
+    opener = opener or partial(open_audio, config, StreamHealth())
     attendant = attendant or Attendant()
     port: AudioPort | None = opener()
     device: Device | None = None
     try:
         # Its end is waited for before the loop is closed: the last work needs the ledger.
         with work_executor(config, GRACE_S) as executor:
+            watch = StreamWatch(config.nonce, executor)
+            attendant.watched(watch)
+
+            def judged(judgement: Judgement, state: State) -> None:
+                watch.observe(judgement, state)
+                attendant.judged(judgement, state)
+
             try:
                 device = assemble(
                     config,
                     executor=executor,
                     outlets=(attendant,),
                     lights=attendant.show,
-                    observer=attendant.judged,
+                    observer=judged,
                 )
                 attendant.built(device, executor)
                 loop = device.loop
@@ -445,6 +457,7 @@ def run(
                         if port is not None:
                             back = {"MESSAGE_ID": Entry.CARD_BACK.message_id}
                             _log.info("the sound card is back", extra=back)
+                            watch.restarted()
                             loop.stream_restored()
             finally:
                 if port is not None:
@@ -454,9 +467,9 @@ def run(
             device.loop.close()
 
 
-def open_audio(config: Config) -> AudioPort:
+def open_audio(config: Config, health: StreamHealth | None = None) -> AudioPort:
     """The audio port of the configuration, as fast as time passes."""
-    port = open_port(config.audio)
+    port = open_port(config.audio, health=health)
     # The room would otherwise run as fast as the processor can.
     return Paced(port, time.monotonic, time.sleep) if config.audio.kind == "simulated" else port
 

@@ -35,6 +35,7 @@ from earmark.notify import Notifier
 from earmark.reloading import Plan, plan
 from earmark.session import State
 from earmark.signals import Signals, has_terminal, outlives_terminal
+from earmark.stream_watch import StreamWatch
 from earmark.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -108,6 +109,7 @@ class Service(Attendant):
         self._hangup = threading.Event()
         self._device: Device | None = None
         self._executor: Executor | None = None
+        self._watch: StreamWatch | None = None
         self._port: AudioPort | None = None
         self._ready = False
         self._state: State | None = None
@@ -175,6 +177,9 @@ class Service(Attendant):
         while not self._stop.is_set() and (left_s := until_s - self._clock()) > 0.0:
             self._attend()
             self._stop.wait(min(PAUSE_S, left_s))
+
+    def watched(self, watch: StreamWatch) -> None:
+        self._watch = watch
 
     def built(self, device: Device, executor: Executor) -> None:
         self._device, self._executor = device, executor
@@ -348,6 +353,7 @@ class Service(Attendant):
         clock_s, facts = self._clock(), self._facts
         since_s, running_s = clock_s - self._state_since_s, clock_s - self._began_s
         audio, ledger = self._config.audio, self._config.ledger.path
+        clocks = None if self._watch is None else self._watch.latest
         return {
             "device": self._config.device.name,
             "room": self._config.device.room,
@@ -365,6 +371,8 @@ class Service(Attendant):
                 "lost": self._lost,
                 "lost_count": self._lost_count,
                 "late_blocks": self._late_before + _late_blocks(self._port),
+                "round_trip_s": None if clocks is None else clocks.delay_s,
+                "drift_ppm": None if clocks is None else clocks.drift_ppm,
             },
             "model": facts.model,
             "people": facts.people,

@@ -533,7 +533,7 @@ def test_people_without_their_key(
 def test_a_missing_sound_card(
     tmp_path: Path, start: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(*_: object) -> None:
+    def missing(*_: object, **__: object) -> None:
         raise AudioError("no sound card matches 'Jabra'", "plug it in or change audio.device")
 
     monkeypatch.setattr(daemon, "open_port", missing)

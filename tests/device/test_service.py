@@ -27,6 +27,7 @@ from earmark.feedback import Entry
 from earmark.notify import Notifier
 from earmark.service import Service
 from earmark.signal import BLOCK, Signal
+from earmark.stream_watch import StreamClocks
 
 QUIET = np.zeros(BLOCK, np.float32)
 
@@ -250,6 +251,11 @@ def test_a_lost_card_is_waited_for_without_a_restart(
     manager.waits_for("WATCHDOG=1", manager.told.count("WATCHDOG=1") + 3)
     card = running.status["card"]
     assert (card["lost"], card["lost_count"], card["late_blocks"]) == ("the card was pulled", 1, 3)
+    assert (card["round_trip_s"], card["drift_ppm"]) == (None, None), "no nonce was played yet"
+    assert running.service._watch is not None
+    running.service._watch.latest = StreamClocks(0.284, -12.0)
+    card = running.status["card"]
+    assert (card["round_trip_s"], card["drift_ppm"]) == (0.284, -12.0)
     assert running.asked(Request.MUTE)["muted"] is True, "a mute does not wait for the card"
     assert running.asked(Request.UNMUTE)["muted"] is False
     running.gone.clear()

@@ -17,9 +17,10 @@ class AudioSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["simulated", "wav", "sounddevice"] = Field(
+    kind: Literal["simulated", "wav", "sounddevice", "pyaudio"] = Field(
         default="sounddevice",
-        description="Kind of port: a sound card, WAV files, or the simulated room.",
+        description="Kind of port: a sound card (through sounddevice, or through PyAudio where "
+        "that is what a system has), WAV files, or the simulated room.",
     )
     device: str | None = Field(
         default=None,

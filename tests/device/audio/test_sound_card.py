@@ -1,4 +1,4 @@
-"""The sound card port: failures against a stand-in, streaming against the real PortAudio."""
+"""The port through sounddevice: against a stand-in, and streaming against the real PortAudio."""
 
 from __future__ import annotations
 
@@ -8,18 +8,28 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tests.device.audio.callback import called_in, reserved_by
 
-from earmark.audio import AudioSettings, SoundDevicePort, open_port
-from earmark.audio.sound_card import CARD_BLOCK, PREFILL, RING, _Rings
+from earmark.audio import AudioSettings, SoundDevicePort, StreamHealth, open_port
+from earmark.audio.duplex import CARD_BLOCK
 from earmark.errors import AudioError, StreamBroken
 from earmark.signal import BLOCK
 
 SILENCE = np.zeros(BLOCK, dtype=np.float32)
 SETTINGS = AudioSettings(device="hat", stall_timeout_s=0.1)
+
+
+class Flags:
+    """Stands for sounddevice.CallbackFlags."""
+
+    def __init__(self, flags: int) -> None:
+        self._flags = flags
+
+    def __bool__(self) -> bool:
+        return bool(self._flags)
 
 
 class FakeCard:
@@ -31,7 +41,16 @@ class FakeCard:
     def __init__(self, names: tuple[str, ...] = ("hat",), blocks_at_start: int = 0) -> None:
         self.names = names
         self.blocks_at_start = blocks_at_start
+        self.flags = 0
         self.closed = 0
+        self.listed: list[str] = []
+        self.error: Exception | None = None
+
+    def _terminate(self) -> None:
+        self.listed.append("terminate")
+
+    def _initialize(self) -> None:
+        self.listed.append("initialize")
 
     def query_devices(self) -> list[dict[str, object]]:
         return [{"name": n, "max_input_channels": 2, "max_output_channels": 1} for n in self.names]
@@ -49,9 +68,11 @@ class FakeCard:
         return self
 
     def start(self) -> None:
+        if self.error is not None:
+            raise self.error
         for _ in range(self.blocks_at_start):
             block = np.zeros((CARD_BLOCK, 1), dtype=np.float32)
-            self.callback(block, block.copy(), CARD_BLOCK, None, None)
+            self.callback(block, block.copy(), CARD_BLOCK, None, Flags(self.flags))
 
     def close(self, ignore_errors: bool) -> None:
         self.closed += 1
@@ -64,18 +85,6 @@ def card(monkeypatch: pytest.MonkeyPatch) -> FakeCard:
     return fake
 
 
-def flags(**which: bool) -> SimpleNamespace:
-    names = ("input_overflow", "input_underflow", "output_overflow", "output_underflow")
-    return SimpleNamespace(**{name: which.get(name, False) for name in names})
-
-
-def call(rings: _Rings, value: float = 0.0, status: object = None) -> np.ndarray:
-    recorded = np.full((CARD_BLOCK, 1), value, dtype=np.float32)
-    played = np.full((CARD_BLOCK, 1), 9.0, dtype=np.float32)
-    rings.callback(recorded, played, CARD_BLOCK, None, status)
-    return played[:, 0]
-
-
 def test_missing_device_names_those_that_exist(card: FakeCard) -> None:
     with pytest.raises(AudioError, match=r"there are: hat \(2 in, 1 out\).*set audio.device"):
         SoundDevicePort(AudioSettings(device="no such card"))
@@ -85,6 +94,13 @@ def test_no_device_at_all_says_none(card: FakeCard) -> None:
     card.names = ()
     with pytest.raises(AudioError, match="there are: none"):
         open_port(AudioSettings(kind="sounddevice"))
+
+
+def test_the_cards_are_listed_anew_each_time(card: FakeCard) -> None:
+    """PortAudio lists them when it is initialised: what was plugged in later would be missed."""
+    SoundDevicePort(SETTINGS).close()
+    SoundDevicePort(SETTINGS).close()
+    assert card.listed == ["terminate", "initialize"] * 2
 
 
 def test_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,19 +116,36 @@ def test_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_stalled_card_breaks_the_stream_and_is_released(card: FakeCard) -> None:
+    card.blocks_at_start = 1
     port = SoundDevicePort(SETTINGS)
-    with pytest.raises(StreamBroken, match=r"gave nothing for 0\.1 s"):
+    port.exchange(SILENCE)
+    with pytest.raises(StreamBroken, match=r"hat gave nothing for 0\.1 s"):
         port.exchange(SILENCE)
     assert card.closed == 1
     with pytest.raises(StreamBroken, match="closed"):
         port.exchange(SILENCE)
 
 
-def test_lost_samples_break_the_stream(card: FakeCard) -> None:
-    port = SoundDevicePort(SETTINGS)
-    call(port._rings, status=flags(input_overflow=True))
+def test_a_card_that_does_not_start_breaks_the_stream(card: FakeCard) -> None:
+    card.error = FakeCard.PortAudioError("Device unavailable")
+    with pytest.raises(StreamBroken, match=r"did not start \(Device unavailable\)"):
+        SoundDevicePort(SETTINGS).exchange(SILENCE)
+    assert card.closed == 1
+
+
+@pytest.mark.parametrize("flags", [1, 2, 4, 8])
+def test_lost_samples_break_the_stream_and_are_counted(card: FakeCard, flags: int) -> None:
+    health = StreamHealth()
+    card.blocks_at_start, card.flags = 1, flags
     with pytest.raises(StreamBroken, match="lost samples"):
-        port.exchange(SILENCE)
+        SoundDevicePort(SETTINGS, health).exchange(SILENCE)
+    assert (health.overload.streams, health.overload.lost_samples) == (1, 1)
+
+
+def test_the_first_output_of_a_stream_is_no_loss(card: FakeCard) -> None:
+    """PortAudio marks it (paPrimingOutput, 16)."""
+    card.blocks_at_start, card.flags = 1, 16
+    assert SoundDevicePort(SETTINGS).exchange(SILENCE).shape == (BLOCK,)
 
 
 def test_a_block_of_the_wrong_size_is_refused(card: FakeCard) -> None:
@@ -129,37 +162,19 @@ def test_every_exchange_gives_a_block_and_closing_twice_is_harmless(card: FakeCa
     assert card.closed == 1
 
 
-def test_playback_follows_the_prefill_in_order() -> None:
-    rings = _Rings()
-    rings.put_playback(np.arange(CARD_BLOCK, dtype=np.float32))
-    heard = np.concatenate([call(rings) for _ in range(PREFILL // CARD_BLOCK + 1)])
-    np.testing.assert_array_equal(heard[:PREFILL], 0.0)
-    np.testing.assert_array_equal(heard[PREFILL:], np.arange(CARD_BLOCK))
+def test_the_callback_reserves_no_memory_and_calls_nothing_that_waits(card: FakeCard) -> None:
+    port = SoundDevicePort(SETTINGS)
+    recorded = np.zeros((CARD_BLOCK, 1), np.float32)
+    played = np.zeros((CARD_BLOCK, 1), np.float32)
+    fine, late = Flags(0), Flags(16)
 
+    def call(flags: Flags) -> None:
+        card.callback(recorded, played, CARD_BLOCK, None, flags)
 
-def test_late_playback_is_lost_and_later_playback_is_still_in_its_place() -> None:
-    rings = _Rings()
-    heard = [call(rings) for _ in range(PREFILL // CARD_BLOCK + 2)]
-    assert rings.late_blocks == 2
-    for value in (1.0, 2.0, 3.0):
-        rings.put_playback(np.full(CARD_BLOCK, value, dtype=np.float32))
-    heard.append(call(rings))
-    assert [block[0] for block in heard[-3:]] == [0.0, 0.0, 3.0]
-    assert not rings.lost
-
-
-def test_the_recording_waits_for_a_late_caller_until_the_ring_is_full() -> None:
-    rings = _Rings()
-    for value in range(RING // CARD_BLOCK):
-        call(rings, float(value))
-    assert not rings.lost
-    first = rings.take_recording()
-    assert first is not None
-    assert first[0] == 0.0
-    call(rings, 1.0)
-    assert not rings.lost
-    call(rings, 2.0)
-    assert rings.lost
+    for flags in (fine, late):
+        assert called_in(lambda flags=flags: call(flags)) <= {"_turn", "turn", "fill", "__bool__"}
+        assert reserved_by(lambda flags=flags: call(flags)) < recorded.nbytes / 4
+    port.close()
 
 
 STREAM = """
@@ -178,8 +193,9 @@ STREAM = """
             at += 960
             time.sleep(max(0.0, begun + at / 48000 - time.monotonic()))
 
-    threading.Thread(target=microphone, daemon=True).start()
     port = SoundDevicePort(AudioSettings(device="earmark_test"))
+    # Not before: what waits in the pipe would be played through faster than time passes.
+    threading.Thread(target=microphone, daemon=True).start()
     times = np.arange(320) / 16000
     blocks = []
     for number in range(50):

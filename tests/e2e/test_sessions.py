@@ -1,0 +1,69 @@
+"""The daemon on a real audio server: people speak, somebody plays it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from tests.e2e.device import Device
+from tests.e2e.room import ATTACKER, PERSON, VirtualRoom
+from tests.e2e.scene import WINDOW_S, Scene, at_device, matches, undisturbed
+from tests.e2e.server import RATE_HZ
+
+from earmark.demo.clips import Clips
+
+REPLAY_DBSPL = 66.0
+"""How loud the attacker plays, dB SPL at 1 m: louder than the person was."""
+
+TAPE_S = 0.5
+"""What the attacker leaves after the command, s."""
+
+
+@pytest.mark.parametrize("kind", ["sounddevice", "pyaudio"])
+def test_a_live_command_is_forwarded_whole_and_its_replay_is_rejected(
+    kind: str, room: VirtualRoom, clips: Clips, device: Callable[..., Device]
+) -> None:
+    one = device(audio={"kind": kind, "device": "room"})
+    wake, command = clips.wake("1"), clips.command("bread")
+
+    def live(scene: Scene) -> None:
+        before = len(one.verdicts())
+        scene.speak(wake, command)
+        one.wait_for(lambda: len(one.verdicts()) > before, "a verdict on what was said")
+        assert one.verdicts()[before] == "allow/fresh", one.log
+        one.wait_for(lambda: len(one.commands()) == 1, "the command to be forwarded")
+
+    tape = undisturbed(room, live)
+    [(entry, forwarded)] = one.commands()
+    assert entry["verdict"] == "allow"
+    whole_and_aligned(room, tape, clips, forwarded)
+
+    heard = at_device(tape.microphone)
+    recording = heard[: round((tape.end_s(PERSON) + TAPE_S) * 16_000)]
+
+    def replay(scene: Scene) -> None:
+        before = len(one.verdicts())
+        scene.say(ATTACKER, room.emitted(recording, REPLAY_DBSPL))
+        one.wait_for(lambda: len(one.verdicts()) > before, "a verdict on the replay")
+        assert one.verdicts()[before] == "reject/replay", one.log
+
+    undisturbed(room, replay)
+    status, _ = one.terminate()
+    assert status == 0
+    assert len(one.commands()) == 1
+    assert one.log.count("audio stream: the round trip takes") == 1
+
+
+def whole_and_aligned(room: VirtualRoom, tape: Scene, clips: Clips, forwarded: np.ndarray) -> None:
+    """The first and the last word are there, and not a sample is missing between them."""
+    command = clips.command("bread")
+    start_s, end_s = command.spoken_s
+    spoken = room.emitted(command.signal, 62.0)[round(start_s * RATE_HZ) : round(end_s * RATE_HZ)]
+    wanted = at_device(room.heard(PERSON, spoken))[: round((end_s - start_s) * 16_000)]
+    found = matches(forwarded, wanted, 16_000)
+    assert len(found) >= (end_s - start_s) / WINDOW_S - 2
+    lags = [at for at, _ in found]
+    assert max(lags) - min(lags) <= 1, found
+    assert 0 <= lags[0] <= forwarded.size - wanted.size, found
+    assert min(score for _, score in found) > 0.8, found
