@@ -11,7 +11,7 @@ JSON  ?= out/bench-$(BENCH).json
 SEED  ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-e2e lint bench train clean
+.PHONY: help setup run test test-e2e test-deb lint bench train clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: $(TRAINING) ## run the tests (ARGS="-k nonce" to choose)
 
 test-e2e: $(TRAINING) $(ROOM) ## the daemon on a real audio server in a virtual room: 2 minutes of real time
 	@$(BIN)/python -m pytest $(ARGS) tests/e2e
+
+test-deb: $(STAMP) ## make the .deb, install it in a Debian 12 and try it: ARCH=amd64|arm64 DEB=<file>
+	@DEB="$(DEB)" .ci/test-deb $(or $(ARCH),amd64)
 
 lint: $(TRAINING) ## ruff, its formatter and mypy --strict
 	@$(BIN)/ruff check .

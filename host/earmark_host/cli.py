@@ -14,6 +14,7 @@ import typer
 
 from earmark import __version__
 from earmark.errors import EarmarkError
+from earmark_host.package_command import app as package_app
 from earmark_host.room_command import compute
 from earmark_host.speaker_command import app as speaker_app
 
@@ -42,6 +43,7 @@ app.add_typer(attack_app, name="attack")
 app.add_typer(room_app, name="room")
 app.add_typer(memory_app, name="memory")
 app.add_typer(speaker_app, name="speaker")
+app.add_typer(package_app, name="package")
 
 
 def _version(wanted: bool) -> None:

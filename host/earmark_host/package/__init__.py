@@ -1,0 +1,5 @@
+"""Packages for devices: what is flashed, and a list of all that is in it.
+
+A package holds the device part, its wheels unpacked, the units and the settings; nothing of the
+workstation. It is made by plain ``dpkg-deb``, and the same checkout gives the same bytes.
+"""

@@ -1,0 +1,72 @@
+"""The arm64 package on an emulated Raspberry Pi 4: `make test-deb ARCH=arm64`.
+
+An emulator runs one program at a time, so nothing is installed: the package is unpacked over a
+Debian, which for this package is the same but for compiling and enabling.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .installed import BUILD, made_package, made_root
+
+PROCESSOR = "cortex-a72"
+"""Of a Raspberry Pi 4."""
+
+EXPECTED = {"enrol": "allow", "live": "allow", "replay": "reject", "jammed": "retry"}
+"""The quick scenes: all checks, the speaker model included."""
+
+
+@pytest.fixture(scope="module")
+def pi() -> Path:
+    """A Debian for arm64 with the package in it."""
+    packed = made_root("arm64", "--variant=extract", "--include=python3,libportaudio2")
+    root = BUILD / "pi"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    subprocess.run(["tar", "-xf", packed, "-C", root], check=True)
+    subprocess.run(["dpkg-deb", "-x", made_package("arm64"), root], check=True)
+    return root
+
+
+def emulated(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the program as its first line says it is run."""
+    emulator = shutil.which("qemu-aarch64-static")
+    assert emulator, "this test needs qemu-aarch64-static: sudo apt install qemu-user-static"
+    program = root / "usr/bin/earmark"
+    python, *options = program.read_text().splitlines()[0].removeprefix("#!").split()
+    command = [emulator, "-cpu", PROCESSOR, "-L", str(root), f"{root}{python}", *options]
+    environ = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+    return subprocess.run(
+        [*command, "/usr/bin/earmark", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environ,
+    )
+
+
+def test_every_compiled_module_is_for_arm(pi: Path) -> None:
+    arm64 = (183).to_bytes(2, "little")  # EM_AARCH64, where an ELF file names its processor
+    compiled = [p for p in (pi / "usr/lib/earmark").rglob("*.so*") if p.is_file()]
+    assert len(compiled) > 100
+    assert [p for p in compiled if p.read_bytes()[18:20] != arm64] == []
+
+
+def test_it_starts(pi: Path) -> None:
+    ended = emulated(pi, "--version")
+    assert ended.stdout.startswith("earmark "), ended.stderr
+
+
+def test_the_demo_ends_as_expected(pi: Path, tmp_path: Path) -> None:
+    report = tmp_path / "demo.json"
+    ended = emulated(pi, "demo", "--quick", "--out", str(tmp_path), "--json", str(report))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    ends = {one["scene"]: one["verdict"] for one in json.loads(report.read_text())}
+    assert ends == EXPECTED

@@ -1,0 +1,281 @@
+"""The package, installed for real with dpkg in a Debian 12, as a device has it. `make test-deb`.
+
+Not part of `make test`: it takes minutes, root rights and a network. Each test goes on from where
+the one before left the same root; -x stops at the first that fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+MIRROR = os.environ.get("MIRROR", "http://deb.debian.org/debian")
+SUITE = "bookworm"
+"""The Debian with Python 3.11, as Raspberry Pi OS has it."""
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "out/deb"
+"""Roots and packages; kept, so that the next run is quicker."""
+
+INCLUDE = "python3,libportaudio2,libstdc++6,zlib1g,systemd,udev,dbus"
+"""What the package depends on. dpkg itself fetches nothing, so it must be there."""
+
+PRIVATE = {
+    "var/lib/private/earmark/people.vault",
+    "var/lib/private/earmark/people.key",
+    "var/lib/private/earmark/commands/one.wav",
+    "etc/credstore.encrypted/earmark-people-key",
+    "etc/earmark/earmark.d/50-mine.yaml",
+    "etc/systemd/system/earmark.service.d/network.conf",
+    "var/log/journal/0123.earmark/system.journal",
+}
+"""What a device has gathered, in the places where it does."""
+
+
+@pytest.fixture(scope="module")
+def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A fresh Debian 12."""
+    assert os.geteuid() == 0, "dpkg is run in a root of its own: run it as root"
+    packed = made_root("amd64", "--variant=minbase", f"--include={INCLUDE}")
+    # Below out/, not in /tmp: that may be a small file system in memory.
+    root = BUILD / "root"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    subprocess.run(["tar", "-xf", packed, "-C", root], check=True)
+    (root / "etc/machine-id").write_text(f"{'0123456789abcdef' * 2}\n")
+    yield root
+    shutil.rmtree(root)
+
+
+def made_root(arch: str, *options: str) -> Path:
+    """A packed Debian, made once."""
+    program = shutil.which("mmdebstrap", path=os.environ["PATH"] + ":/usr/sbin")
+    assert program, "this test needs mmdebstrap: sudo apt install mmdebstrap"
+    packed = BUILD / f"{SUITE}-{arch}.tar"
+    if not packed.is_file():
+        BUILD.mkdir(parents=True, exist_ok=True)
+        new = BUILD / f".new-{packed.name}"
+        command = [program, "--mode=root", f"--architectures={arch}", *options, SUITE, new, MIRROR]
+        ended = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr[-2000:]
+        new.rename(packed)
+    return packed
+
+
+def made_package(arch: str) -> Path:
+    """The package DEB, or one made by the command that makers use."""
+    if given := os.environ.get("DEB"):
+        return Path(given)
+    command = shutil.which("earmark-host", path=str(Path(sys.executable).parent))
+    assert command, "earmark-host is not installed beside this Python: make setup"
+    words = [command, "package", "deb", "--arch", arch, "--out", str(BUILD)]
+    ended = subprocess.run(
+        [*words, "--wheels", str(BUILD / "wheels")], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return Path(ended.stdout.split("  ")[0])
+
+
+def inside(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in the root, with /proc but without any network."""
+    box = ["unshare", "--mount", "--pid", "--fork", "--net", f"--root={root}", "--mount-proc"]
+    environ = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
+    return subprocess.run(
+        [*box, *command], capture_output=True, text=True, check=False, env=environ
+    )
+
+
+def dpkg(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run dpkg there. Not flushing each file, as a device does, saves minutes on a busy disk."""
+    return inside(root, "dpkg", "--force-unsafe-io", *arguments)
+
+
+def files_of(root: Path) -> set[str]:
+    """All paths but those of dpkg's own book-keeping, of logs and of what runs."""
+    book = re.compile(
+        r"(var/lib/dpkg|var/log/(dpkg|alternatives|bootstrap)|var/cache|proc|dev|sys|tmp|run)(/|\.|$)"
+        r"|etc/(group|gshadow)-$"
+    )
+    found = set()
+    for path in root.rglob("*"):
+        name = path.relative_to(root).as_posix()
+        if not book.match(name):
+            found.add(name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def bare(debian: Path) -> set[str]:
+    """The paths before anything was installed."""
+    return files_of(debian)
+
+
+@pytest.fixture(scope="module")
+def package(debian: Path, bare: set[str]) -> Path:
+    """The package, lying in the root."""
+    made = made_package("amd64")
+    shutil.copy(made, debian / "tmp")
+    return Path("/tmp") / made.name
+
+
+def test_it_installs_without_network_and_without_systemd_running(
+    debian: Path, package: Path
+) -> None:
+    ended = dpkg(debian, "-i", str(package))
+    assert ended.returncode == 0, ended.stderr
+    assert "dpkg: warning" not in ended.stderr
+    assert inside(debian, "dpkg", "--audit").stdout == ""
+    assert inside(debian, "dpkg", "--verify", "earmark").stdout == ""
+
+
+def test_its_parts_are_known_to_the_system(debian: Path) -> None:
+    assert inside(debian, "getent", "group", "earmark-leds").returncode == 0
+    assert inside(debian, "systemctl", "is-enabled", "earmark").stdout == "enabled\n"
+    ended = inside(debian, "systemd-analyze", "verify", "/usr/lib/systemd/system/earmark.service")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (debian / "etc/credstore.encrypted").stat().st_mode & 0o7777 == 0o700
+    command = "mount -t sysfs sys /sys && udevadm test /sys/class/mem/null"
+    told = inside(debian, "sh", "-c", command).stderr
+    assert "60-earmark.rules" in told
+    assert not [line for line in told.splitlines() if "earmark.rules:" in line], told
+
+
+def test_it_runs(debian: Path) -> None:
+    assert re.fullmatch(r"earmark [0-9.]+\n", inside(debian, "earmark", "--version").stdout)
+    assert inside(debian, "earmark", "config", "check").stdout == "The settings are valid.\n"
+    # In a folder that says `earmark` too, and with another one offered: its own are taken.
+    (debian / "tmp/earmark.py").write_text("raise SystemExit('the wrong one')")
+    code = "env PYTHONPATH=/tmp sh -c 'cd /tmp && earmark --version'"
+    assert inside(debian, "sh", "-c", code).returncode == 0
+
+
+def test_portaudio_is_found(debian: Path) -> None:
+    """Without a card there is none to open, but it says so."""
+    ended = inside(debian, "earmark", "run")
+    assert ended.returncode == 2
+    assert "libportaudio2" not in ended.stderr
+    assert "sound card" in ended.stderr
+
+
+def test_the_demo_ends_as_expected(debian: Path) -> None:
+    words = ["demo", "--quick", "--out", "/tmp/demo", "--json", "/tmp/demo.json"]
+    ended = inside(debian, "earmark", *words)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert len(json.loads((debian / "tmp/demo.json").read_text())) > 1
+
+
+PROBE = """\
+[Unit]
+After=earmark.service
+[Service]
+Type=oneshot
+StandardOutput=file:/var/log/probe.txt
+StandardError=inherit
+ExecStart=sh -c 'earmark-admin people key create && \\
+    systemd-creds encrypt --with-key=host --name=earmark-people-key /var/lib/earmark/people.key \\
+        /etc/credstore.encrypted/earmark-people-key && \\
+    rm /var/lib/earmark/people.key && systemctl restart earmark && \\
+    for i in $$(seq 90); do \\
+        journalctl --namespace=earmark | grep -q XNNPACK && break; sleep 1; \\
+    done; \\
+    sleep 3; echo "state $$(systemctl is-active earmark)"; \\
+    grep -E "CapEff|NoNewPrivs|Seccomp:" /proc/$$(systemctl show -P MainPID earmark)/status; \\
+    ls /run/credentials/earmark.service; earmark-admin people list'
+ExecStopPost=systemctl poweroff
+[Install]
+WantedBy=multi-user.target
+"""
+"""What is asked inside a Debian that boots: does it run, boxed in, with a key that is sealed?"""
+
+
+def test_it_runs_boxed_in_under_systemd(debian: Path) -> None:
+    """The whole unit, in a container that boots: users, devices, system calls, journal, key."""
+    nspawn = shutil.which("systemd-nspawn")
+    assert nspawn, "this test needs systemd-nspawn: sudo apt install systemd-container"
+    added = {
+        "etc/earmark/earmark.d/try.yaml": "audio: {kind: simulated}\n",
+        "etc/systemd/system/probe.service": PROBE,
+    }
+    for name, text in added.items():
+        (debian / name).parent.mkdir(parents=True, exist_ok=True)
+        (debian / name).write_text(text)
+    wanted = debian / "etc/systemd/system/multi-user.target.wants/probe.service"
+    wanted.symlink_to("../probe.service")
+    options = ["--register=no", "--keep-unit", "--boot", "--private-network", "--console=pipe"]
+    # In a mount namespace of its own: it leaves mounts behind otherwise.
+    command = ["unshare", "--mount", nspawn, f"--directory={debian}", *options]
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=400, stdin=subprocess.DEVNULL
+    )
+    said = (debian / "var/log/probe.txt").read_text()
+    shutil.rmtree(debian / "var/lib/private/earmark")
+    for path in (*map(debian.joinpath, added), wanted, debian / "var/log/probe.txt"):
+        path.unlink()
+    assert ended.returncode == 0, ended.stdout[-2000:] + said
+    for line in ("state active", "CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"):
+        assert line in said, said
+    assert "\nearmark-people-key\n" in said
+    assert "Nobody is enrolled." in said
+
+
+def test_an_upgrade_keeps_the_changed_settings(debian: Path, package: Path, tmp_path: Path) -> None:
+    mine = debian / "etc/earmark/earmark.yaml"
+    mine.write_text("device: {name: mine, room: kitchen}\n")
+    newer = repacked(debian / package.relative_to("/"), "9.9", debian / "tmp/newer.deb", tmp_path)
+    ended = dpkg(debian, "--force-confold", "-i", f"/tmp/{newer.name}")
+    assert ended.returncode == 0, ended.stderr
+    assert "9.9" in inside(debian, "dpkg", "-s", "earmark").stdout
+    assert mine.read_text() == "device: {name: mine, room: kitchen}\n"
+    assert "earmark.yaml:1" in inside(debian, "earmark", "config", "show").stdout
+    assert not list(debian.glob("usr/lib/earmark/earmark/gone*"))
+    assert inside(debian, "systemctl", "is-enabled", "earmark").stdout == "enabled\n"
+
+
+def repacked(deb: Path, version: str, newer: Path, work: Path) -> Path:
+    """The same package in a newer version, with other settings in it; not compressed."""
+    tree = work / "tree"
+    subprocess.run(["dpkg-deb", "-R", deb, tree], check=True)
+    control = tree / "DEBIAN/control"
+    control.write_text(re.sub(r"(?m)^Version: .*", f"Version: {version}", control.read_text()))
+    settings = tree / "etc/earmark/earmark.yaml"
+    settings.write_text(settings.read_text() + "# changed by the maker\n")
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "-b", tree, newer], check=True)
+    return newer
+
+
+def test_an_owner_who_switched_it_off_is_heeded(debian: Path) -> None:
+    assert inside(debian, "systemctl", "disable", "earmark").returncode == 0
+    assert dpkg(debian, "--force-confold", "-i", "/tmp/newer.deb").returncode == 0
+    assert inside(debian, "systemctl", "is-enabled", "earmark").stdout == "disabled\n"
+
+
+def test_removing_keeps_what_it_has_learnt(debian: Path) -> None:
+    for name in PRIVATE:
+        (debian / name).parent.mkdir(parents=True, exist_ok=True)
+        (debian / name).write_text("secret")
+    (debian / "var/lib/earmark").symlink_to("private/earmark")  # as systemd does it
+    ended = dpkg(debian, "-r", "earmark")
+    assert ended.returncode == 0, ended.stderr
+    assert not (debian / "usr/lib/earmark").exists()
+    assert {name for name in PRIVATE if not (debian / name).is_file()} == set()
+    assert (debian / "etc/earmark/earmark.yaml").is_file()
+
+
+def test_a_purge_leaves_nothing_behind_and_says_what_it_wiped(debian: Path, bare: set[str]) -> None:
+    ended = dpkg(debian, "-P", "earmark")
+    assert ended.returncode == 0, ended.stderr
+    assert "wiped the people, their key" in ended.stdout
+    assert "warning" not in ended.stderr
+    left = files_of(debian) - bare
+    # Of systemd's: the folders that are its own.
+    assert left <= {"var/lib/private", "var/log/journal"}, sorted(left)
+    assert bare - files_of(debian) == set()
+    assert "earmark" not in (debian / "etc/group").read_text()
