@@ -92,7 +92,7 @@ def test_the_arm_is_told_in_words_with_its_numbers() -> None:
     text = told()
     assert "Hybrid adversarial training" in text
     assert "raises cross-entropy + feature scattering + margin, within 0.002 of full scale" in text
-    assert "in one step of 1.25 times that, and in the last 4 % of the training in 10 steps" in text
+    assert "in one step of 1.25 times that, and in the last 2 % of the training in 10 steps" in text
     assert "lowers cross-entropy, on clean clips + attacked ones." in text
     assert "{" not in text
     released = told(done("pgd10-released"))
@@ -124,7 +124,7 @@ def test_what_is_off_is_left_out_of_the_recipe() -> None:
 
 def test_a_training_that_was_cut_short_is_said() -> None:
     assert "was not over" not in told()
-    assert "6000 of 12000 steps were done" in told(replace(done(), steps=6000))
+    assert "6000 of 16000 steps were done" in told(replace(done(), steps=6000))
 
 
 def test_the_teacher_is_named() -> None:
