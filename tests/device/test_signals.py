@@ -88,6 +88,8 @@ def test_a_terminal_that_is_closed_is_told_from_a_reload(
 ) -> None:
     pid, terminal = pty.fork()
     if pid == 0:
+        # Whoever runs the tests may be ignoring it, under `nohup`, and that is inherited.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         os.execv(sys.executable, [sys.executable, "-c", TERMINAL, *arguments])
     told = b""
     while b"ready" not in told:
