@@ -24,6 +24,7 @@ import numpy as np
 import soxr
 
 from earmark.audio.health import StreamHealth
+from earmark.audio.settings import AudioSettings
 from earmark.errors import AudioError, StreamBroken
 from earmark.signal import BLOCK, RATE_HZ, Signal
 
@@ -329,6 +330,16 @@ def _close_late(card: Card) -> None:
         card.close()
     except AudioError as error:
         _log.debug("%s", error)
+
+
+def not_opened(settings: AudioSettings, error: Exception, there: str) -> AudioError:
+    """The error of a card that a library does not open; `there` names the cards that it sees."""
+    recording = settings.device or "(default)"
+    return AudioError(
+        f"sound card {recording} / {settings.playback_device or recording} "
+        f"does not open ({one_line(error)}); there are: {there}",
+        "set audio.device (and audio.playback_device) to one of these",
+    )
 
 
 def one_line(error: BaseException) -> str:

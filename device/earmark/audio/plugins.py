@@ -1,8 +1,8 @@
 """ALSA's plugins, such as the one that reaches a sound server, stay loaded once they are.
 
-PortAudio unloads them when it lists the cards anew, and a thread of theirs that is just ending
-then runs on in memory that is no longer there: once in some 50 openings, with the machine busy,
-the process crashed.
+PortAudio unloads them when it lists the cards anew. Once in some 50 openings, with the machine
+busy, the process crashed in memory that was no longer mapped: most likely a thread of such a
+plugin that was just ending. It has not been seen since they are kept.
 """
 
 from __future__ import annotations

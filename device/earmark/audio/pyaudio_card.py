@@ -16,6 +16,7 @@ from earmark.audio.duplex import (
     LOST,
     DuplexPort,
     Rings,
+    not_opened,
     one_line,
 )
 from earmark.audio.health import StreamHealth
@@ -77,12 +78,7 @@ class _PyAudioCard:
             names = self._devices()
             keep_plugins()
             self._owner.terminate()
-            raise AudioError(
-                f"sound card {settings.device or '(default)'} / "
-                f"{settings.playback_device or settings.device or '(default)'} "
-                f"does not open ({one_line(error)}); there are: {names}",
-                "set audio.device (and audio.playback_device) to one of these",
-            ) from error
+            raise not_opened(settings, error, names) from error
 
     def start(self) -> None:
         try:

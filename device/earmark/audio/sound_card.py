@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 from typing import Any
 
-from earmark.audio.duplex import CARD_BLOCK, CARD_RATE_HZ, DuplexPort, Rings, one_line
+from earmark.audio.duplex import CARD_BLOCK, CARD_RATE_HZ, DuplexPort, Rings, not_opened, one_line
 from earmark.audio.health import StreamHealth
 from earmark.audio.plugins import keep_plugins
 from earmark.audio.settings import AudioSettings
@@ -56,11 +56,7 @@ class _SoundDeviceCard:
                 callback=self._turn,
             )
         except (library.PortAudioError, ValueError) as error:
-            raise AudioError(
-                f"sound card {settings.device or '(default)'} / {playback or '(default)'} "
-                f"does not open ({one_line(error)}); there are: {_devices(library)}",
-                "set audio.device (and audio.playback_device) to one of these",
-            ) from error
+            raise not_opened(settings, error, _devices(library)) from error
 
     def start(self) -> None:
         try:
