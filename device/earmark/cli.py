@@ -13,7 +13,7 @@ from typing import IO, Annotated, cast
 import typer
 
 from earmark import __version__, keys_command, memory_command, people_command, service_command
-from earmark.errors import EarmarkError
+from earmark.errors import EarmarkError, one_line
 
 app = typer.Typer(
     name="earmark",
@@ -177,7 +177,7 @@ def main() -> None:
     try:
         app()
     except EarmarkError as error:
-        print("earmark:", " ".join(str(error).split()), file=sys.stderr)
+        print("earmark:", one_line(error), file=sys.stderr)
         sys.exit(2)
 
 

@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from earmark import __version__
+from earmark.clock import SET_CLOCK_S
 from earmark.config import DEFAULT_PATH, Config, files_of
-from earmark.errors import EarmarkError
+from earmark.errors import EarmarkError, one_line
 from earmark.feedback import JOURNAL_SOCKET, LEDS_FOLDER
 from earmark.nonce import Ledger
 from earmark.speaker import SpeakerModel, Vault, load_key
@@ -36,7 +37,7 @@ and an update have room in it."""
 NO_SPACE_BYTES = 20 * 1024**2
 """Free space below which the ledger may soon not be written, bytes; without it no session."""
 
-FIRST_TRUE_YEAR = 2025
+FIRST_TRUE_YEAR = time.gmtime(SET_CLOCK_S).tm_year
 """A clock that shows an earlier year was never set."""
 
 _TIME_ERROR = 5
@@ -222,8 +223,11 @@ def _sound(config: Config) -> Iterator[Found]:
         # Here and not above: it loads PortAudio, which a daemon of another kind does not need.
         import sounddevice  # noqa: PLC0415
     except (ImportError, OSError) as error:
-        why = " ".join(str(error).split())
-        yield _fail("sound", f"PortAudio does not load ({why})", "sudo apt install libportaudio2")
+        yield _fail(
+            "sound",
+            f"PortAudio does not load ({one_line(error)})",
+            "sudo apt install libportaudio2",
+        )
         return
     version = sounddevice.get_portaudio_version()[1].partition(",")[0]
     yield _ok("sound", f"{version}, sounddevice {sounddevice.__version__}")
@@ -245,8 +249,7 @@ def _card(sounddevice: Any, kind: str, wanted: str | None) -> Found:
         there = "; ".join(found) or "none"
         return _fail(
             name,
-            f"{wanted or '(default)'} is not there ({' '.join(str(error).split())}); "
-            f"there are: {there}",
+            f"{wanted or '(default)'} is not there ({one_line(error)}); there are: {there}",
             "plug it in, or set audio.device (and audio.playback_device) to one of these",
         )
 
@@ -274,12 +277,14 @@ def _clock() -> Iterator[Found]:
             f"shows the year {year}",
             "set it (timedatectl set-ntp true): nonces and voiceprints carry the time",
         )
-    elif _synchronised() is False:
+        return
+    synchronised = _synchronised()
+    if synchronised is False:
         yield _warn(
             "clock", "is not synchronised", "timedatectl set-ntp true, or install systemd-timesyncd"
         )
     else:
-        yield _ok("clock", "set" if _synchronised() is None else "set and synchronised")
+        yield _ok("clock", "set" if synchronised is None else "set and synchronised")
 
 
 def _synchronised() -> bool | None:

@@ -22,6 +22,11 @@ class EarmarkError(Exception):
         return type(self), (self.what, self.do)
 
 
+def one_line(error: BaseException) -> str:
+    """What an error says, on one line; of one that says nothing, its type."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class ConfigError(EarmarkError):
     """A setting is unknown, malformed or out of its range."""
 

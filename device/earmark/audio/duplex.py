@@ -25,7 +25,7 @@ import soxr
 
 from earmark.audio.health import StreamHealth
 from earmark.audio.settings import AudioSettings
-from earmark.errors import AudioError, StreamBroken
+from earmark.errors import AudioError, StreamBroken, one_line
 from earmark.signal import BLOCK, RATE_HZ, Signal
 
 _log = logging.getLogger(__name__)
@@ -340,8 +340,3 @@ def not_opened(settings: AudioSettings, error: Exception, there: str) -> AudioEr
         f"does not open ({one_line(error)}); there are: {there}",
         "set audio.device (and audio.playback_device) to one of these",
     )
-
-
-def one_line(error: BaseException) -> str:
-    """What an error of a library says, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__

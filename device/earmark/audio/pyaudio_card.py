@@ -17,12 +17,11 @@ from earmark.audio.duplex import (
     DuplexPort,
     Rings,
     not_opened,
-    one_line,
 )
 from earmark.audio.health import StreamHealth
 from earmark.audio.plugins import keep_plugins
 from earmark.audio.settings import AudioSettings
-from earmark.errors import AudioError
+from earmark.errors import AudioError, one_line
 from earmark.signal import Signal
 
 Answer: TypeAlias = tuple[Signal, int]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import atexit
 from typing import Any
 
-from earmark.audio.duplex import CARD_BLOCK, CARD_RATE_HZ, DuplexPort, Rings, not_opened, one_line
+from earmark.audio.duplex import CARD_BLOCK, CARD_RATE_HZ, DuplexPort, Rings, not_opened
 from earmark.audio.health import StreamHealth
 from earmark.audio.plugins import keep_plugins
 from earmark.audio.settings import AudioSettings
-from earmark.errors import AudioError
+from earmark.errors import AudioError, one_line
 from earmark.signal import Signal
 
 

@@ -32,6 +32,7 @@ from earmark.control.protocol import (
     refusal,
 )
 from earmark.errors import EarmarkError
+from earmark.owner_socket import answers, owner_socket
 
 _log = logging.getLogger(__name__)
 
@@ -341,26 +342,15 @@ def _may_ask(connection: socket.socket) -> bool:
 
 
 def _bound(path: Path) -> socket.socket:
-    """A socket that listens at `path`, for its owner only from the first moment on."""
-    made = socket.socket(
-        socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-    )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _clear(path)
-        made.bind(str(path))
-        path.chmod(0o600)
-        made.listen(MAX_CLIENTS)  # nobody could connect before
+        return owner_socket(path, MAX_CLIENTS)
     except OSError as error:
-        made.close()
         raise ControlError(
             f"the control socket {path} cannot be made ({error.strerror or error})",
             "set control.path to a file in a folder of the user that runs Earmark, or to null",
         ) from None
-    except BaseException:
-        made.close()
-        raise
-    return made
 
 
 def _clear(path: Path) -> None:
@@ -373,11 +363,7 @@ def _clear(path: Path) -> None:
         raise ControlError(
             f"{path} is there and is no socket", "remove it, or set control.path to another one"
         )
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink()
-            return
+    if not answers(path):
+        path.unlink()
+        return
     raise ControlError(f"another daemon listens at {path}", "stop it first: systemctl stop earmark")

@@ -46,6 +46,7 @@ from typing import IO, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from earmark.clock import SET_CLOCK_S
 from earmark.errors import KeyringError
 from earmark.files import flush_folder, lock, replace_file
 from earmark.nonce.keys import (
@@ -79,9 +80,6 @@ MAX_ABSENCE_S = 7 * DAY_S
 """Most that the ring's clock makes up for a time when Earmark did not run, s. A device that is
 switched on once a week keeps pace; an attacker needs 26 power cuts, each with a forged time, to
 make it forget one epoch of 180 days."""
-
-SET_CLOCK_S = 1_735_689_600.0
-"""Start of 2025, before any Earmark existed, s since 1970: an earlier clock has not been set."""
 
 LEAST_KEPT_DAYS = 30
 """An epoch that is not the current one is remembered for so many days after its last use even

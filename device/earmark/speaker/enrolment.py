@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.clock import SET_CLOCK_S
 from earmark.errors import EarmarkError
 from earmark.signal import Signal
 from earmark.speaker.decision import (
@@ -52,9 +53,6 @@ two moods of a voice (with a tenth, a resident of the demo could not enrol)."""
 
 LEAST_TO_COMPARE = 3
 """Phrases from which on they are compared: of two that differ one cannot say which is wrong."""
-
-SET_CLOCK_S = 1_735_689_600.0
-"""Start of 2025, before any Earmark existed, s since 1970: an earlier clock has not been set."""
 
 
 _MAX_DRAWS = 100

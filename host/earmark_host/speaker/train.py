@@ -267,7 +267,7 @@ def train(
             over = done in (stop_after, plan.recipe.steps)
             show(sums[-1])
             if over or done % save_every == 0:
-                trained = _at(trained, done)
+                trained = replace(trained, steps=done)
                 if group.rank == 0:
                     save(out / LAST, trained, {"optimizer": optimizer.state_dict()})
                     line = _line(plan, done, float(np.mean(sums)), time.monotonic() - began)
@@ -479,10 +479,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Shape):
         value = value.described()
     return json.loads(json.dumps(value))
-
-
-def _at(trained: Trained, steps: int) -> Trained:
-    return Trained(**(vars(trained) | {"steps": steps}))
 
 
 def _make(folder: Path) -> None:

@@ -23,7 +23,6 @@ from earmark.forward.wyoming.connection import (
 )
 from earmark.forward.wyoming.framing import ProtocolError, code_of, text_of
 from earmark.forward.wyoming.sound import spoken
-from earmark.signal import Signal
 
 MAX_TEXT_CHARS = 4096
 """Longest transcript, characters: a minute of fast speech has 1,500. The rest is cut off."""
@@ -152,27 +151,17 @@ class AsrForwarder:
     def send(self, command: Command) -> None:
         """Have `command` transcribed and hand it on; see :meth:`Forwarder.send`."""
         until = time.monotonic() + self._timeout_s
-        text = ask(self._thread, self._recogniser, command.audio, self._timeout_s - NEXT_S)
+        left_s, audio = self._timeout_s - NEXT_S, list(spoken(command.audio))
+        try:
+            text = self._thread.call(self._recogniser.transcribe(audio), left_s)
+        except TimeoutError:
+            raise ForwardError(
+                f"the recogniser at {self._recogniser.address} did not answer within {left_s:g} s",
+                "make it faster, or raise forward.timeout_s and session.forward_s",
+            ) from None
         self._then(replace(command, text=text), max(NEXT_S, until - time.monotonic()))
 
     def close(self) -> None:
         """Stop the thread and close what comes next."""
         self._thread.close()
         self._close_next()
-
-
-def ask(thread: LoopThread, recogniser: Recogniser, audio: Signal, timeout_s: float) -> str:
-    """Have `audio` transcribed within `timeout_s`.
-
-    Raises
-    ------
-    ForwardError
-        There was no transcript.
-    """
-    try:
-        return thread.call(recogniser.transcribe(list(spoken(audio))), timeout_s)
-    except TimeoutError:
-        raise ForwardError(
-            f"the recogniser at {recogniser.address} did not answer within {timeout_s:g} s",
-            "make it faster, or raise forward.timeout_s and session.forward_s",
-        ) from None

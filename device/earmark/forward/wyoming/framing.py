@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any, NoReturn
 
 from wyoming.event import Event, Eventable
+from wyoming.ping import Pong
 
 MAX_LINE_BYTES = 16 * 1024
 """Longest header line. Real ones have 100 bytes; old peers put their data there, 1 kB."""
@@ -27,6 +28,9 @@ MAX_PAYLOAD_BYTES = 256 * 1024
 
 MAX_TYPE_CHARS = 64
 """Longest name of an event; the longest one that is known has 22 characters."""
+
+MAX_PING_CHARS = 200
+"""Longest text of a ping that is returned; Home Assistant sends none."""
 
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
@@ -211,3 +215,9 @@ def code_of(event: Event) -> str:
     """
     code = event.data.get("code")
     return f" ({code})" if isinstance(code, str) and _CODE.fullmatch(code) else ""
+
+
+def pong(ping: Event) -> Pong:
+    """The answer to a ``ping``."""
+    text = ping.data.get("text")
+    return Pong(text[:MAX_PING_CHARS] if isinstance(text, str) else None)

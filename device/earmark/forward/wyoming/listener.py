@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 import ssl
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from earmark.errors import ForwardError
 from earmark.forward.wyoming.address import Address, Peers
-from earmark.forward.wyoming.connection import BUFFER_BYTES, Connection
+from earmark.forward.wyoming.connection import BUFFER_BYTES, Connection, LoopThread
 from earmark.forward.wyoming.framing import ProtocolError
+from earmark.owner_socket import answers, owner_socket
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,9 @@ MAX_NAMED = 100
 ACCEPT_PAUSE_S = 0.2
 """Pause when the system cannot accept, s: it has run out of files, and trying again at once
 would take the processor that whoever is to close some needs."""
+
+SLACK_S = 0.5
+"""What a calling thread waits longer than the work on the loop, s, so that it ends in order."""
 
 Handle = Callable[[Connection, str], Awaitable[None]]
 """Serves one peer: its connection and its address ("" on a socket in the file system)."""
@@ -152,6 +156,43 @@ class Listener:
             connection.close()
 
 
+class Server:
+    """A listener at work on a thread of its own: what a forwarder stands on that peers connect to.
+
+    Parameters
+    ----------
+    name : of the thread.
+    listener : what listens; it is closed with this.
+    announce : announces the service, given its port.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        listener: Listener,
+        announce: Callable[[int], Coroutine[Any, Any, None]] | None,
+    ) -> None:
+        self._listener = listener
+        self._thread = LoopThread(name)
+        self._thread.start(listener.run())
+        if announce is not None:
+            self._thread.start(announce(self.port))
+
+    @property
+    def port(self) -> int:
+        """The port that peers connect to."""
+        return self._listener.port
+
+    def call(self, work: Coroutine[Any, Any, None], timeout_s: float) -> None:
+        """Do `work`, which itself ends within `timeout_s`; raises as of :meth:`LoopThread.call`."""
+        self._thread.call(work, timeout_s + SLACK_S)
+
+    def close(self) -> None:
+        """Disconnect everybody. Twice is harmless."""
+        self._thread.close()
+        self._listener.close()
+
+
 def _bound(address: Address) -> socket.socket:
     if address.path is not None:
         return _bound_path(address.path)
@@ -168,29 +209,14 @@ def _bound(address: Address) -> socket.socket:
 
 
 def _bound_path(path: Path) -> socket.socket:
-    """A socket that only its owner may open."""
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(path.lstat().st_mode) and not _answers(path):
             path.unlink()  # left over from a crash
-    sock = socket.socket(socket.AF_UNIX)
-    try:
-        sock.bind(str(path))
-        os.chmod(path, 0o600)  # nobody can connect before it listens
-        sock.listen(BACKLOG)
-        sock.setblocking(False)
-    except OSError:
-        sock.close()
-        raise
-    return sock
+    return owner_socket(path, BACKLOG)
 
 
 def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.setblocking(False)
-        try:
-            sock.connect(str(path))
-        except ConnectionRefusedError:
-            return False
-        except OSError:
-            return True
-    return True
+    try:
+        return answers(path)
+    except OSError:
+        return True

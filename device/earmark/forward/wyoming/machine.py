@@ -20,13 +20,9 @@ from enum import Enum
 from typing import ClassVar, TypeAlias
 
 from wyoming.event import Event, Eventable
-from wyoming.ping import Pong
 
-from earmark.forward.wyoming.framing import Fault, ProtocolError, code_of
+from earmark.forward.wyoming.framing import Fault, ProtocolError, code_of, pong
 from earmark.forward.wyoming.sound import Form
-
-MAX_PING_CHARS = 200
-"""Longest text of a ping that is returned; Home Assistant sends none."""
 
 
 class Phase(Enum):
@@ -134,8 +130,7 @@ class SatelliteMachine:
         return (Send(self._info),)
 
     def _ping(self, event: Event) -> tuple[Output, ...]:
-        text = event.data.get("text")
-        return (Send(Pong(text[:MAX_PING_CHARS] if isinstance(text, str) else None)),)
+        return (Send(pong(event)),)
 
     def _run(self, event: Event) -> tuple[Output, ...]:
         if self.phase is not Phase.IDLE:

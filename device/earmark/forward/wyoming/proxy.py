@@ -22,17 +22,16 @@ from wyoming.audio import AudioStop
 from wyoming.error import Error
 from wyoming.event import Event
 from wyoming.info import AsrModel, AsrProgram, Attribution, Describe, Info
-from wyoming.ping import Ping, Pong
+from wyoming.ping import Ping
 
 import earmark
 from earmark.errors import ForwardError
 from earmark.forward.command import Command
 from earmark.forward.device import Device
 from earmark.forward.wyoming.asr import Recogniser
-from earmark.forward.wyoming.connection import Connection, LoopThread
-from earmark.forward.wyoming.framing import Fault, ProtocolError
-from earmark.forward.wyoming.listener import Handle, Listener
-from earmark.forward.wyoming.machine import MAX_PING_CHARS
+from earmark.forward.wyoming.connection import Connection
+from earmark.forward.wyoming.framing import Fault, ProtocolError, pong
+from earmark.forward.wyoming.listener import Handle, Listener, Server
 from earmark.forward.wyoming.meeting import nearest
 from earmark.forward.wyoming.sound import spoken
 
@@ -52,9 +51,6 @@ REFUSAL = (
     Transcript(text=""),
 )
 """The answer where nothing was allowed."""
-
-SLACK_S = 0.5
-"""What the calling thread waits longer than the loop, s."""
 
 
 def proxy_info(device: Device, language: str) -> Info:
@@ -134,22 +130,18 @@ class ProxyForwarder:
         self._now = now
         self._requests: list[_Request] = []  # those without a command
         self._asked = asyncio.Event()
-        self._listener = listener(self._serve)
-        self._thread = LoopThread("earmark-proxy")
-        self._thread.start(self._listener.run())
-        if announce is not None:
-            self._thread.start(announce(self._listener.port))
+        self._server = Server("earmark-proxy", listener(self._serve), announce)
 
     @property
     def port(self) -> int:
         """The port that peers connect to."""
-        return self._listener.port
+        return self._server.port
 
     def send(self, command: Command) -> None:
         """Answer the request of this moment with `command`; see :meth:`Forwarder.send`."""
         audio = list(spoken(command.audio))
         try:
-            self._thread.call(self._offer(command, audio), self._timeout_s + SLACK_S)
+            self._server.call(self._offer(command, audio), self._timeout_s)
         except TimeoutError:
             raise ForwardError(
                 f"a command was not transcribed and passed on within {self._timeout_s:g} s",
@@ -158,8 +150,7 @@ class ProxyForwarder:
 
     def close(self) -> None:
         """Disconnect everybody. Twice is harmless."""
-        self._thread.close()
-        self._listener.close()
+        self._server.close()
 
     # -- the command's side ---------------------------------------------------------------
 
@@ -229,8 +220,7 @@ class ProxyForwarder:
         if Describe.is_type(event.type):
             await connection.write(self._info)
         elif Ping.is_type(event.type):
-            text = event.data.get("text")
-            await connection.write(Pong(text[:MAX_PING_CHARS] if isinstance(text, str) else None))
+            await connection.write(pong(event))
 
     async def _answer(self, connection: Connection, request: _Request) -> None:
         """Send the transcript when there is one in time, else the refusal."""

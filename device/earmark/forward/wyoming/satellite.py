@@ -20,9 +20,9 @@ from earmark.forward.command import Command
 from earmark.forward.device import Device
 from earmark.forward.wyoming import machine as m
 from earmark.forward.wyoming.answer import Answer
-from earmark.forward.wyoming.connection import Connection, LoopThread
+from earmark.forward.wyoming.connection import Connection
 from earmark.forward.wyoming.framing import Fault, ProtocolError, encode
-from earmark.forward.wyoming.listener import Handle, Listener
+from earmark.forward.wyoming.listener import Handle, Listener, Server
 from earmark.forward.wyoming.sound import spoken
 from earmark.signal import Signal
 
@@ -31,9 +31,6 @@ _log = logging.getLogger(__name__)
 IDLE_S = 10.0
 """Silence of a peer after which it counts as gone, s. Home Assistant pings every 2 s and is gone
 for 5 s at most before it gives up itself."""
-
-SLACK_S = 0.5
-"""What the calling thread waits longer than the link, s, so that the link ends it in order."""
 
 
 def satellite_info(device: Device) -> Info:
@@ -163,16 +160,12 @@ class SatelliteForwarder:
         self._link: _Link | None = None
         self._changed = asyncio.Event()
         self._one = asyncio.Lock()
-        self._listener = listener(self._serve)
-        self._thread = LoopThread("earmark-satellite")
-        self._thread.start(self._listener.run())
-        if announce is not None:
-            self._thread.start(announce(self._listener.port))
+        self._server = Server("earmark-satellite", listener(self._serve), announce)
 
     @property
     def port(self) -> int:
         """The port that peers connect to."""
-        return self._listener.port
+        return self._server.port
 
     @property
     def phase(self) -> m.Phase | None:
@@ -189,7 +182,7 @@ class SatelliteForwarder:
         head = encode(opening(command, self._device, self._answers))
         body = list(spoken(command.audio))
         try:
-            self._thread.call(self._deliver([head, *body]), self._timeout_s + SLACK_S)
+            self._server.call(self._deliver([head, *body]), self._timeout_s)
         except TimeoutError:
             raise ForwardError(
                 f"Home Assistant did not take a command within {self._timeout_s:g} s",
@@ -200,8 +193,7 @@ class SatelliteForwarder:
 
     def close(self) -> None:
         """Disconnect everybody. Twice is harmless."""
-        self._thread.close()
-        self._listener.close()
+        self._server.close()
 
     async def _deliver(self, data: list[bytes]) -> None:
         async with asyncio.timeout(self._timeout_s), self._one:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -28,6 +27,8 @@ from wyoming.event import Event, Eventable
 from wyoming.server import AsyncEventHandler, AsyncServer
 
 from earmark.signal import Signal
+
+from .ports import free_port
 
 # The same examples each time, and nothing kept between runs.
 hypothesis.settings.register_profile("earmark", derandomize=True, database=None, deadline=None)
@@ -102,12 +103,6 @@ def on_a_thread(main: Callable[[], object]) -> Iterator[asyncio.AbstractEventLoo
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 Recognise = Callable[..., Service]

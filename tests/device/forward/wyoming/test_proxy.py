@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,16 +24,12 @@ from earmark.forward.wyoming import proxy
 from earmark.forward.wyoming.meeting import MATCH_S, nearest
 from earmark.forward.wyoming.proxy import ProxyForwarder
 
+from .ports import free_port
+
 FORM = {"rate": 16000, "width": 2, "channels": 1}
 REPLAY = AudioChunk(**FORM, audio=b"\x7f\x7f" * 1600)
 
 Open = Callable[..., ProxyForwarder]
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @pytest.fixture

@@ -38,6 +38,8 @@ from earmark.forward.wyoming.machine import Phase
 from earmark.forward.wyoming.satellite import SatelliteForwarder
 from earmark.signal import RATE_HZ, Signal
 
+from .ports import free_port
+
 DEVICE = Device("kitchen-speaker", "Kitchen", "alexa")
 
 Open = Callable[..., SatelliteForwarder]
@@ -45,12 +47,6 @@ Open = Callable[..., SatelliteForwarder]
 
 def understood(text: str = "turn on the light") -> list[Any]:
     return [Transcribe(), VoiceStarted(0), VoiceStopped(900), Transcript(text)]
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @pytest.fixture
@@ -517,7 +513,7 @@ class TestHostile:
         caller.wait("audio-stop")
         for sock in socks:
             sock.close()
-        until(lambda: len(forwarder._listener._tasks) == 1)
+        until(lambda: len(forwarder._server._listener._tasks) == 1)
         home(forwarder)  # there is room again
 
     def test_events_without_end_are_answered_one_by_one(
@@ -544,7 +540,7 @@ class TestHostile:
             part = bytes(MAX_PAYLOAD_BYTES - 1)
             for sock in socks:
                 sock.sendall(part)  # one byte short, and held
-            tasks = forwarder._listener._tasks
+            tasks = forwarder._server._listener._tasks
             until(lambda: len(tasks) == MAX_CONNECTIONS)
             time.sleep(0.2)
             _, most = tracemalloc.get_traced_memory()
@@ -572,7 +568,7 @@ class TestHostile:
                 sock.shutdown(socket.SHUT_WR)
                 while sock.recv(4096):
                     pass
-        until(lambda: not forwarder._listener._tasks)
+        until(lambda: not forwarder._server._listener._tasks)
         caller = home(forwarder)
         forwarder.send(make())
         caller.wait("audio-stop")
@@ -588,7 +584,7 @@ class TestHostile:
     ) -> None:
         monkeypatch.setattr(listener, "ACCEPT_PAUSE_S", 0.01)
         forwarder = opened()
-        loop = forwarder._thread._loop
+        loop = forwarder._server._thread._loop
         accept, left = loop.sock_accept, [3]
 
         async def sock_accept(sock: socket.socket) -> Any:
@@ -612,7 +608,7 @@ class TestHostile:
         async def sock_accept(sock: socket.socket) -> Any:
             raise KeyError("secret")
 
-        monkeypatch.setattr(forwarder._thread._loop, "sock_accept", sock_accept)
+        monkeypatch.setattr(forwarder._server._thread._loop, "sock_accept", sock_accept)
         with self.raw(forwarder):
             until(lambda: "the link stopped: KeyError" in caplog.text)
         assert "secret" not in caplog.text
