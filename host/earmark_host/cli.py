@@ -198,11 +198,15 @@ def _bench_speaker(
     plots: Annotated[
         Path | None, typer.Option(help="Folder for plots, PNG and SVG; made if missing.")
     ] = None,
+    attacked: Annotated[
+        int | None,
+        typer.Option(min=1, help="Attack at most so many clips: hours less, wider intervals."),
+    ] = None,
 ) -> None:
     """Hear known people and strangers, clean and attacked: accuracy, equal error rate, CPU."""
     from earmark_host.bench.speaker.command import bench_speaker
 
-    bench_speaker(data, json, seed, quick, workers, only or (), arms, model, plots)
+    bench_speaker(data, json, seed, quick, workers, only or (), arms, model, plots, attacked)
 
 
 @bench_app.command("plots")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
 from functools import partial
@@ -64,11 +64,23 @@ def figures(package: str, part: str) -> ModuleType:
     return trials(package, part) if find_spec(own) is None else import_module(own)
 
 
-def run_part(pool: Workers, package: str, part: str, setup: Seeded, quick: bool) -> Held:
-    """Hold all pieces of a part in the worker processes, and count."""
+def run_part(
+    pool: Workers,
+    package: str,
+    part: str,
+    setup: Seeded,
+    quick: bool,
+    fit: Callable[[Any], Any] = lambda plan: plan,
+) -> Held:
+    """Hold all pieces of a part in the worker processes, and count.
+
+    Parameters
+    ----------
+    fit : makes the plan that is held of the part's own.
+    """
     began = time.monotonic()
     module = trials(package, part)
-    plan = module.QUICK if quick else module.FULL
+    plan = fit(module.QUICK if quick else module.FULL)
     pieces = module.pieces(plan)
     done = pool.run(part, partial(_hold, package, part, setup), pieces)
     metrics, tables = figures(package, part).figures(

@@ -21,6 +21,7 @@ def bench_speaker(
     arms: Path | None,
     model: Path | None,
     plots: Path | None,
+    attacked: int | None = None,
 ) -> None:
     """Run the bench, print what it found, write it to `json` and draw it into `plots`.
 
@@ -39,6 +40,7 @@ def bench_speaker(
             console=console,
             arms=arms,
             model=model,
+            attacked=attacked,
         ),
         json,
         draw,

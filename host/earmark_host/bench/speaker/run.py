@@ -5,8 +5,9 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from enum import Enum
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def run(
     console: Console,
     arms: Path | None = None,
     model: Path | None = None,
+    attacked: int | None = None,
 ) -> Report:
     """Run these parts.
 
@@ -67,6 +69,7 @@ def run(
     console : for the progress.
     arms : folder of checkpoints; None: the one below the shipped model, if there is one.
     model : folder of the model; None: the one that ships.
+    attacked : clips that each attack is tried on, at most; None: as many as the plan has.
 
     Raises
     ------
@@ -99,7 +102,7 @@ def run(
                 setup = _with_rooms(pool, setup, quick)
             store.fill(pool, setup, store.wanted(_asked(setup, chosen, quick)))
             held += [
-                run_part(pool, _HERE, part.value, setup, quick)
+                run_part(pool, _HERE, part.value, setup, quick, partial(_fewer, attacked))
                 for part in chosen
                 if part is not Part.CPU
             ]
@@ -132,6 +135,14 @@ def _ears(found: Arms, model: Path | None) -> tuple[tuple[str, Ears], ...]:
             raise EarmarkError(f"{each.path} has a name that means something else", "rename it")
         ears[each.arm.ear] = Checkpoint(each.path)
     return tuple(ears.items())
+
+
+def _fewer(attacked: int | None, plan: Any) -> Any:
+    """The plan with at most so many clips (trials) under attack; nearly all its time goes there."""
+    if attacked is None:
+        return plan
+    counts = [each.name for each in fields(plan) if each.name.endswith("attacked")]
+    return replace(plan, **{name: min(attacked, getattr(plan, name)) for name in counts})
 
 
 def _asked(setup: Setup, parts: Sequence[Part], quick: bool) -> Any:

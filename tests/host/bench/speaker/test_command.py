@@ -22,12 +22,12 @@ REPORT = Report("speaker", 5, {}, {}, [Metric.share("closed_clean_int8", 3, 4)],
 def test_the_report_is_written_shown_and_drawn(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[Sequence[Part], Any, Any]] = []
+    asked: list[tuple[Sequence[Part], Any, Any, Any]] = []
     drawn: list[Any] = []
 
     def ran(folder: Path, parts: Sequence[Part], **how: Any) -> Report:
         assert folder == tmp_path
-        asked.append((parts, how["arms"], how["model"]))
+        asked.append((parts, how["arms"], how["model"], how["attacked"]))
         return REPORT
 
     def draw(report: Any, folder: Path) -> list[Path]:
@@ -39,8 +39,11 @@ def test_the_report_is_written_shown_and_drawn(
     json_, arms, plots = tmp_path / "r.json", tmp_path / "arms", tmp_path / "plots"
     bench_speaker(tmp_path, json_, 5, True, 1, ["cpu", "open"], arms, None, None)
     assert drawn == []
-    bench_speaker(tmp_path, json_, 5, True, 1, [], None, tmp_path, plots)
-    assert asked == [([Part.CPU, Part.OPEN], arms, None), (list(Part), None, tmp_path)]
+    bench_speaker(tmp_path, json_, 5, True, 1, [], None, tmp_path, plots, 7)
+    assert asked == [
+        ([Part.CPU, Part.OPEN], arms, None, None),
+        (list(Part), None, tmp_path, 7),
+    ]
     written = json.loads(json_.read_text(encoding="utf-8"))
     assert written["metrics"][0]["value"] == 0.75
     assert drawn == [written]

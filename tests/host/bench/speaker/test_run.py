@@ -38,7 +38,13 @@ def _here_and_little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "QUICK", cpu.Plan(2))
 
 
-def held(corpus: Path, model: Path, *parts: Part, arms: Path | None = None) -> Report:
+def held(
+    corpus: Path,
+    model: Path,
+    *parts: Part,
+    arms: Path | None = None,
+    attacked: int | None = None,
+) -> Report:
     return run(
         corpus,
         parts or list(Part),
@@ -48,6 +54,7 @@ def held(corpus: Path, model: Path, *parts: Part, arms: Path | None = None) -> R
         console=Console(file=io.StringIO()),
         arms=arms,
         model=model,
+        attacked=attacked,
     )
 
 
@@ -96,6 +103,13 @@ def test_the_same_seed_gives_the_same_figures(singers: Path, model: Path) -> Non
     one, other = (held(singers, model, Part.CLOSED, Part.OPEN) for _ in range(2))
     assert one.metrics == other.metrics
     assert {**one.tables, "cost_cpu": []} == {**other.tables, "cost_cpu": []}
+
+
+def test_fewer_clips_are_attacked_and_all_are_heard(singers: Path, model: Path) -> None:
+    usual, fewer = (held(singers, model, Part.CLOSED, attacked=each) for each in (None, 1))
+    assert usual.metric("closed_worst_int8").n == 2
+    assert fewer.metric("closed_worst_int8").n == 1
+    assert usual.metric("closed_clean_int8").value == fewer.metric("closed_clean_int8").value
 
 
 def test_a_corpus_whom_nobody_knows(hums: Path, model: Path, tmp_path: Path) -> None:
