@@ -5,7 +5,7 @@ STAMP := $(VENV)/.stamp
 TRAINING := $(VENV)/.stamp-training
 ROOM  := $(VENV)/.stamp-room
 
-# make bench DATA=<corpus> [BENCH=nonce|session|memory|speaker|wake] [JSON=<report>] [SEED=<number>] [QUICK=1]
+# make bench DATA=<corpus> [BENCH=nonce|session|memory|speaker|wake|daemon] [JSON=<report>] [SEED=<number>] [QUICK=1]
 BENCH ?= session
 JSON  ?= out/bench-$(BENCH).json
 SEED  ?= 1
@@ -47,7 +47,7 @@ lint: $(TRAINING) ## ruff, its formatter and mypy --strict
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict device host calibration
 
-bench: $(TRAINING) ## measure on a corpus: DATA=<folder> BENCH=nonce|session|memory|speaker|wake SEED=<n> QUICK=1
+bench: $(TRAINING) ## measure on a corpus: DATA=<folder> BENCH=nonce|session|memory|speaker|wake|daemon SEED=<n> QUICK=1
 	@test -n "$(DATA)" || { echo "bench: say where the corpus is: make bench DATA=<folder>" >&2; exit 2; }
 	@mkdir -p "$(dir $(JSON))"
 	@$(BIN)/earmark-host bench $(BENCH) --data "$(DATA)" --json "$(JSON)" --seed $(SEED) $(if $(QUICK),--quick)

@@ -48,7 +48,7 @@ from earmark.nonce import KeyRing, Keys, Ledger, Memory, NonceSettings, Source
 from earmark.session import SessionMachine, State
 from earmark.speaker import SpeakerModel, SpeakerModelError, Vault
 from earmark.stream_watch import StreamWatch
-from earmark.wake import MicroEndpointer, PreRoll, WakeDetector, wake_detector
+from earmark.wake import Endpointer, MicroEndpointer, PreRoll, WakeDetector, wake_detector
 from earmark.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -162,6 +162,7 @@ def assemble(
     vault: Vault | None = None,
     forwarder: Forwarder | None = None,
     wake: WakeDetector | None = None,
+    endpointer: Endpointer | None = None,
     outlets: Sequence[Feedback] = (),
     lights: Callable[[LightPattern], None] | None = None,
     entropy: Callable[[int], bytes] = os.urandom,
@@ -177,7 +178,7 @@ def assemble(
     ----------
     config : all settings.
     executor : does the heavy work; one worker, so that the ledger is written in order.
-    ledger, keys, memory, forwarder, wake : opened from the configuration when None.
+    ledger, keys, memory, forwarder, wake, endpointer : opened from the configuration when None.
     speaker, vault : the speaker model and the people; likewise.
     outlets : further ways of feedback.
     lights : shows a light pattern, and returns at once.
@@ -230,7 +231,7 @@ def assemble(
         )
         manner = settled(config)
         wake = wake or wake_detector(config.wake)
-        endpointer = MicroEndpointer(config.wake.endpoint)
+        endpointer = endpointer or MicroEndpointer(config.wake.endpoint)
         opened.pop_all()  # from here on the loop closes them
     loop = SessionLoop(
         Parts(

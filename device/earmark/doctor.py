@@ -219,21 +219,63 @@ def _sound(config: Config) -> Iterator[Found]:
     if audio.kind in ("simulated", "wav"):
         yield _ok("sound", f"audio.kind is {audio.kind}: no card is needed")
         return
-    try:
-        # Here and not above: it loads PortAudio, which a daemon of another kind does not need.
-        import sounddevice  # noqa: PLC0415
-    except (ImportError, OSError) as error:
-        yield _fail(
-            "sound",
-            f"PortAudio does not load ({one_line(error)})",
-            "sudo apt install libportaudio2",
-        )
-        return
-    version = sounddevice.get_portaudio_version()[1].partition(",")[0]
-    yield _ok("sound", f"{version}, sounddevice {sounddevice.__version__}")
+    # Here and not above: each loads PortAudio, which a daemon of another kind does not need.
+    library: Any
+    if audio.kind == "pyaudio":
+        try:
+            import pyaudio  # noqa: PLC0415
+        except (ImportError, OSError) as error:
+            do = "install it as device/README.md says, or set audio.kind to sounddevice"
+            yield _fail("sound", f"PyAudio does not load ({one_line(error)})", do)
+            return
+        library = _PyAudioCards(pyaudio)
+        version = pyaudio.get_portaudio_version_text().partition(",")[0]
+        yield _ok("sound", f"{version}, pyaudio {pyaudio.__version__}")
+    else:
+        try:
+            import sounddevice  # noqa: PLC0415
+        except (ImportError, OSError) as error:
+            do = "sudo apt install libportaudio2"
+            yield _fail("sound", f"PortAudio does not load ({one_line(error)})", do)
+            return
+        library = sounddevice
+        version = sounddevice.get_portaudio_version()[1].partition(",")[0]
+        yield _ok("sound", f"{version}, sounddevice {sounddevice.__version__}")
     playback = audio.playback_device or audio.device
     for kind, wanted in (("input", audio.device), ("output", playback)):
-        yield _card(sounddevice, kind, wanted)
+        yield _card(library, kind, wanted)
+
+
+class _PyAudioCards:
+    """PyAudio's cards, asked for as sounddevice's."""
+
+    PortAudioError = OSError
+
+    def __init__(self, pyaudio: Any) -> None:
+        owner = pyaudio.PyAudio()
+        try:
+            count = owner.get_device_count()
+            infos = [owner.get_device_info_by_index(number) for number in range(count)]
+        finally:
+            owner.terminate()
+        self._cards = [
+            {
+                "name": str(info["name"]),
+                "max_input_channels": info["maxInputChannels"],
+                "max_output_channels": info["maxOutputChannels"],
+            }
+            for info in infos
+        ]
+
+    def query_devices(self, wanted: str | None = None, kind: str | None = None) -> Any:
+        """All cards, or the first that is `wanted` and of that kind (ValueError: none)."""
+        if kind is None:
+            return self._cards
+        fitting = [card for card in self._cards if card[f"max_{kind}_channels"] > 0]
+        named = [card for card in fitting if (wanted or "").lower() in card["name"].lower()]
+        if not named:
+            raise ValueError("no such card")
+        return named[0]
 
 
 def _card(sounddevice: Any, kind: str, wanted: str | None) -> Found:

@@ -206,6 +206,7 @@ class _Session:
         self.played_at = 0
         self.speaking = False
         self.spoke = False
+        self.finish: Callable[[], None] | None = None
         self.judgement: Judgement | None = None
 
 
@@ -456,7 +457,16 @@ class SessionLoop:
                 # The nonce stays in the ledger with an unknown end, which the search allows for.
                 _log.error("%s", error)
 
-        self._p.executor.submit(finish)
+        session.finish = finish
+
+    def _note_end(self, session: _Session) -> None:
+        """Have the ledger note how long the nonce was, once nobody waits for a verdict any more.
+
+        A flush takes a card up to some 100 ms, and until then the search allows for any length.
+        """
+        finish, session.finish = session.finish, None
+        if finish is not None:
+            self._p.executor.submit(finish)
 
     def _verify(self) -> None:
         session = self._open()
@@ -491,6 +501,7 @@ class SessionLoop:
             return s.Judged(session.number, s.Decision(verdict.decision.value))
 
         self._submit(judge, session.number)
+        self._note_end(session)
 
     def _speech(self, session: _Session) -> tuple[float, float] | None:
         """Where in the recording the command lies; the endpointer heard it from the pre-roll on."""
@@ -538,7 +549,9 @@ class SessionLoop:
         self._submit(send, session.number)
 
     def _discard(self) -> None:
-        number = self._open().number
+        session = self._open()
+        number = session.number
+        self._note_end(session)
         # What has not begun yet never will: a command must not leave after its session.
         self._work = [item for item in self._work if not (item[1] == number and item[0].cancel())]
         self._session = None

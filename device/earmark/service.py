@@ -4,7 +4,8 @@ All of it goes along with the audio loop as its :class:`~earmark.daemon.Attendan
 microseconds of a block. The watchdog is fed by that loop and by nothing else: while blocks flow,
 and while a lost card is waited for, between two tries to open it. A restart would not plug the
 card in again, so an unplugged one must not cause one; but a loop that hangs, also inside the
-sound library which is to open the card, feeds nothing and is restarted.
+sound library which is to open the card, feeds nothing and is restarted. So does one whose library
+has not let go of its last card for a minute.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from concurrent.futures import Executor, Future
 from contextlib import suppress
 from typing import Any
 
-from earmark import __version__, daemon
-from earmark.audio import AudioPort
+from earmark import __version__, daemon, heap
+from earmark.audio import AudioPort, stuck_s
 from earmark.config import Config
 from earmark.control import ControlError, ControlServer, MuteFile, Request
 from earmark.daemon import Attendant, Device, Facts
@@ -53,6 +54,11 @@ FACTS_S = 60.0
 
 PAUSE_S = 0.1
 """Longest sleep at once while a card is waited for, s: requests and the watchdog do not wait."""
+
+STUCK_S = 60.0
+"""How long a sound library may not let go of a card before the watchdog is fed no more, s. A
+server that was restarted lets go within seconds; a library that hangs does so until the process
+ends, and no card is opened meanwhile."""
 
 MAX_COMMANDS = 8
 """Most requests that wait for the audio loop."""
@@ -232,7 +238,8 @@ class Service(Attendant):
 
     def _attend(self) -> None:
         """What is done once a block."""
-        self._notifier.beat()
+        if stuck_s() < STUCK_S:
+            self._notifier.beat()
         device, executor = self._device, self._executor
         if device is None or executor is None:
             return
@@ -266,7 +273,7 @@ class Service(Attendant):
                 self._facts_job = None
         elif device.loop.quiet and self._clock() >= self._facts_due_s:
             self._facts_due_s = self._clock() + FACTS_S
-            self._facts_job = executor.submit(device.facts)
+            self._facts_job = executor.submit(_tidied, device)
         elif not device.loop.quiet:
             self._facts_due_s = self._clock()
 
@@ -421,6 +428,7 @@ def serve(
     EarmarkError
         A part cannot work as it is configured.
     """
+    heap.share()
     service = Service(config, Notifier.taken(environ), load)
     stays = outlives_terminal()
 
@@ -442,6 +450,12 @@ def serve(
         # could only hold up the end.
         logging.shutdown()
         os._exit(0)
+
+
+def _tidied(device: Device) -> Facts:
+    """What is known of the files, after the memory of the last session was given back."""
+    heap.give_back()
+    return device.facts()
 
 
 def _late_blocks(port: AudioPort | None) -> int:

@@ -322,6 +322,42 @@ def _attack_memory(
         typer.echo(line)
 
 
+class DaemonPart(StrEnum):
+    """Parts of ``bench daemon``; here, so that they are known without loading them."""
+
+    LATENCY = "latency"
+    IDLE = "idle"
+    SOAK = "soak"
+    KILL = "kill"
+
+
+@bench_app.command("daemon")
+def _bench_daemon(
+    data: Annotated[Path, typer.Option(help="Folder of the corpus, with its manifest.csv.")],
+    json: Annotated[Path, typer.Option(help="The report to write.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="Little of all, in some minutes.")] = False,
+    only: Annotated[
+        list[DaemonPart] | None,
+        typer.Option(help="Only this part; may be given several times."),
+    ] = None,
+    peer: Annotated[
+        Path | None,
+        typer.Option(
+            help="Python interpreter that has wyoming-satellite and wyoming-microwakeword."
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=1440.0, help="Soak for so long, in real time."),
+    ] = None,
+) -> None:
+    """Measure the whole daemon: delay of a verdict, CPU and memory, long runs, kill -9."""
+    from earmark_host.bench.daemon.command import bench_daemon
+
+    bench_daemon(data, json, seed, quick, only or (), peer, minutes)
+
+
 @bench_app.command("wake")
 def _bench_wake(
     data: Annotated[Path, typer.Option(help="Folder of the corpus, with its manifest.csv.")],

@@ -198,6 +198,68 @@ def test_the_sound_card_by_its_name(
         assert "audio.device" in only(found, "microphone").do
 
 
+class PyAudioModule:
+    """PyAudio's module, with cards."""
+
+    __version__ = "0.2.14"
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+        self.open = 0
+
+    def get_portaudio_version_text(self) -> str:
+        return "PortAudio V19.7.0-devel, revision unknown"
+
+    def PyAudio(self) -> Any:
+        self.open += 1
+        return self
+
+    def terminate(self) -> None:
+        self.open -= 1
+
+    def get_device_count(self) -> int:
+        return len(self._names)
+
+    def get_device_info_by_index(self, index: int) -> dict[str, Any]:
+        name = self._names[index]
+        sides = {"maxInputChannels": 1, "maxOutputChannels": 0 if "Mic" in name else 2}
+        return {"name": name, **sides}
+
+
+@pytest.mark.parametrize(
+    ("names", "device", "grades"),
+    [
+        (("HDMI", "USB Audio"), "usb", (Grade.OK, Grade.OK)),
+        (("HDMI",), None, (Grade.OK, Grade.OK)),
+        (("USB Mic",), "usb", (Grade.OK, Grade.FAIL)),
+        ((), None, (Grade.FAIL, Grade.FAIL)),
+    ],
+)
+def test_pyaudio_is_asked_where_it_is_what_plays(
+    config: Config,
+    monkeypatch: pytest.MonkeyPatch,
+    names: tuple[str, ...],
+    device: str | None,
+    grades: tuple[Grade, Grade],
+) -> None:
+    module = PyAudioModule(*names)
+    monkeypatch.setitem(sys.modules, "pyaudio", module)
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    audio = config.audio.model_copy(update={"kind": "pyaudio", "device": device})
+    found = list(doctor._sound(config.model_copy(update={"audio": audio})))
+    assert found[0].found == "PortAudio V19.7.0-devel, pyaudio 0.2.14"
+    assert (graded(found)["microphone"], graded(found)["loudspeaker"]) == grades
+    assert module.open == 0
+
+
+def test_no_pyaudio(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyaudio", None)
+    audio = config.audio.model_copy(update={"kind": "pyaudio"})
+    (found,) = doctor._sound(config.model_copy(update={"audio": audio}))
+    assert found.grade is Grade.FAIL
+    assert "audio.kind" in found.do
+
+
 def test_no_portaudio(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     audio = config.audio.model_copy(update={"kind": "sounddevice"})

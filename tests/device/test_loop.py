@@ -720,9 +720,9 @@ def test_a_verdict_of_an_old_session_is_not_obeyed_in_the_next(
         executor=held_executor(), judge=judge, session=SessionSettings(verify_s=0.5, issue_s=5.0)
     )
     reach(device, State.VERIFYING)
-    future, work = device.executor.waiting[-1]
+    # The verdict comes before the ledger's note of how long the nonce was.
+    future, work = device.executor.waiting.popleft()
     future.set_running_or_notify_cancel()
-    device.executor.waiting.pop()
     device.until(State.IDLE)
     reach(device, State.VERIFYING)
     future.set_result(work())
@@ -917,3 +917,34 @@ def test_stopped_at_any_other_time_there_is_nothing_to_say(
     device.session()
     device.loop.close()
     assert "handed over" not in every_log.text
+
+
+def test_a_verdict_does_not_wait_for_the_ledger_to_note_the_end_of_the_nonce(
+    desk: MakeDesk, scripted_judge: Callable[..., Any], held_executor: Callable[[], Any]
+) -> None:
+    """A flush takes a slow card some 100 ms; the note comes after the verdict, and is not lost."""
+    judge = scripted_judge([Verdict(Decision.ALLOW, Reason.FRESH, ())])
+    device = desk(executor=held_executor(), judge=judge)
+    reach(device, State.VERIFYING)
+    [(verdict, work), _] = device.executor.waiting
+    verdict.set_result(work())
+    del device.executor.waiting[0]
+    device.step()
+    assert device.state is State.ALLOWED
+    [issue] = device.parts.ledger.recent(1)
+    assert issue.slots is None
+    device.executor.go()
+    [issue] = device.parts.ledger.recent(1)
+    assert issue.slots
+
+
+def test_the_end_of_a_nonce_is_noted_without_a_verdict_too(
+    desk: MakeDesk, held_executor: Callable[[], Any]
+) -> None:
+    device = desk(executor=held_executor())
+    reach(device, State.LISTENING)
+    device.run(1.0)
+    device.loop.mute()
+    device.executor.go()
+    [issue] = device.parts.ledger.recent(1)
+    assert issue.slots

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import yaml
 
-from earmark import daemon
+from earmark import daemon, service
 from earmark.audio import AudioPort
 from earmark.config import load
 from earmark.control import ControlError, NoDaemon, Request, ask, listen
@@ -238,6 +238,26 @@ def test_the_watchdog_is_fed_while_blocks_flow_and_not_when_they_hang(
     time.sleep(0.3)
     assert manager.told.count("WATCHDOG=1") == fed
     running.port.held.set()
+    manager.waits_for("WATCHDOG=1", fed + 2)
+
+
+def test_a_library_that_never_lets_go_of_a_card_is_ended_with_the_process(
+    start: Callable[..., Running], manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No port is opened before it has, so only a restart helps."""
+    stuck = [service.STUCK_S - 1.0]
+    monkeypatch.setattr(service, "stuck_s", lambda: stuck[0])
+    running = start(watchdog_s=0.1)
+    running.gone = [AudioError("the sound card has not let go of the last stream yet", "wait")]
+    running.port.broken = True
+    manager.waits_for("STATUS=Sound card lost, trying to open it again: the card was pulled")
+    manager.waits_for("WATCHDOG=1", manager.told.count("WATCHDOG=1") + 3)
+    stuck[0] = service.STUCK_S
+    time.sleep(0.1)  # what was fed just before
+    fed = manager.told.count("WATCHDOG=1")
+    time.sleep(0.3)
+    assert manager.told.count("WATCHDOG=1") == fed
+    stuck[0] = 0.0
     manager.waits_for("WATCHDOG=1", fed + 2)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from earmark.audio.duplex import stuck_s
 from earmark.audio.health import Overload, StreamHealth
 from earmark.audio.levels import (
     loudspeaker_dbfs,
@@ -18,6 +19,7 @@ from earmark.audio.levels import (
     microphone_dbspl,
     microphone_rms,
 )
+from earmark.audio.paced import Paced
 from earmark.audio.port import AudioPort
 from earmark.audio.pyaudio_card import PyAudioPort
 from earmark.audio.room_model import RoomModel, load_room, shipped_rooms
@@ -27,7 +29,7 @@ from earmark.audio.wav import WavPort
 from earmark.errors import AudioError
 
 if TYPE_CHECKING:
-    from earmark.audio.simulated import Paced, RoomConditions, SimulatedRoom
+    from earmark.audio.simulated import RoomConditions, SimulatedRoom
 
 __all__ = [
     "AudioPort",
@@ -50,9 +52,10 @@ __all__ = [
     "microphone_rms",
     "open_port",
     "shipped_rooms",
+    "stuck_s",
 ]
 
-_SIMULATION = frozenset({"Paced", "RoomConditions", "SimulatedRoom"})
+_SIMULATION = frozenset({"RoomConditions", "SimulatedRoom"})
 
 
 def __getattr__(name: str) -> object:

@@ -53,6 +53,11 @@ RING = RING_BLOCKS * CARD_BLOCK
 POLL_S = 0.004
 """Wait between looks for a recorded block, s. An event would take a lock in the callback."""
 
+DOZE_S = 0.014
+"""First wait for a block that is not there yet, s: blocks come every 20 ms, and each look at the
+ring costs as much as a tenth of the wake word. One that comes early waits a third of the time
+that the caller may be late."""
+
 FIRST_FACTOR = 4.0
 """How much longer than any other the first block of a stream may take: a sound server connects
 the stream first."""
@@ -72,9 +77,10 @@ UNDERFLOW_IN, OVERFLOW_IN, UNDERFLOW_OUT, OVERFLOW_OUT = 1, 2, 4, 8
 
 _T = TypeVar("_T")
 
-_hung: list[threading.Thread] = []
-"""Calls into the library that have not come back yet. PortAudio's state belongs to the process,
-and so does this: a second call meanwhile was seen to crash it."""
+_hung: dict[threading.Thread, float] = {}
+"""Calls into the library that have not come back yet, and since when nobody waits for them
+(monotonic, s). PortAudio's state belongs to the process, and so does this: a second call meanwhile
+was seen to crash it."""
 
 LOST = UNDERFLOW_IN | OVERFLOW_IN | UNDERFLOW_OUT | OVERFLOW_OUT
 
@@ -240,8 +246,7 @@ class DuplexPort:
             _log.debug("%s", error)
 
     def _open(self, opened: Callable[[Rings], Card]) -> Card:
-        _hung[:] = [thread for thread in _hung if thread.is_alive()]
-        if _hung:
+        if stuck_s() > 0.0:
             raise self._stuck("has not let go of the last stream yet")
         try:
             return _within(OPEN_S, lambda: opened(self._rings), late=_close_opened)
@@ -268,6 +273,7 @@ class DuplexPort:
 
     def _await_block(self, wait_s: float) -> Signal:
         waited_from = time.monotonic()
+        pause_s = DOZE_S
         while True:
             if self._rings.lost:
                 self._health.lost()
@@ -278,7 +284,8 @@ class DuplexPort:
             if time.monotonic() - waited_from > wait_s:
                 self._health.stalled()
                 raise self._broken(f"gave nothing for {wait_s:g} s")
-            time.sleep(POLL_S)
+            time.sleep(pause_s)
+            pause_s = POLL_S
 
     def _broken(self, what: str) -> StreamBroken:
         self.close()
@@ -287,6 +294,18 @@ class DuplexPort:
             "it is opened again; if this repeats, check the cable, the load and the sound"
             " server's log",
         )
+
+
+def stuck_s() -> float:
+    """For how long a call into a card's library has not come back, s; 0.0 when all have.
+
+    No port opens before it has, and it may never: then only a new process helps.
+    """
+    for thread in list(_hung):
+        if not thread.is_alive():
+            _hung.pop(thread, None)
+    since_s = min(_hung.values(), default=None)
+    return 0.0 if since_s is None else max(1e-3, time.monotonic() - since_s)
 
 
 class _TooLate(Exception):
@@ -311,7 +330,7 @@ def _within(
     thread = threading.Thread(target=run, name="earmark-card", daemon=True)
     thread.start()
     if not wait([future], longest_s).done:
-        _hung.append(thread)
+        _hung[thread] = time.monotonic()
         if late is not None:
             future.add_done_callback(late)
         raise _TooLate

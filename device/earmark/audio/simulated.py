@@ -10,7 +10,6 @@ counted in blocks, so a run is the same bit by bit however fast it is driven.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,6 @@ from earmark.audio._loudspeaker import Enclosure, Loudspeaker, play_clip
 from earmark.audio._noise import Colour, ColouredNoise, LoopedNoise, NoiseStream
 from earmark.audio._playback import LEAST_LATENCY_S, PlaybackLine
 from earmark.audio.levels import loudspeaker_dbfs, microphone_rms
-from earmark.audio.port import AudioPort
 from earmark.audio.room_model import LOUDSPEAKER, MIC, RoomModel
 from earmark.audio.settings import AudioSettings
 from earmark.errors import StreamBroken
@@ -396,41 +394,3 @@ def _check_clip(signal: Signal) -> None:
         raise ValueError(f"a clip is 1-D and up to {MAX_CLIP_S:g} s, got shape {signal.shape}")
     if not np.isfinite(signal).all() or not signal.any():
         raise ValueError("a clip must be finite and not silent")
-
-
-class Paced:
-    """Drives another port in real time: each exchange returns no sooner than its time.
-
-    Parameters
-    ----------
-    port : the port to pace.
-    clock : seconds, monotonic.
-    sleep : waits for the given seconds.
-    """
-
-    def __init__(
-        self,
-        port: AudioPort,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-    ) -> None:
-        self._port = port
-        self._clock = clock
-        self._sleep = sleep
-        self._due_s: float | None = None
-
-    def exchange(self, play: Signal) -> Signal:
-        """Exchange a block, then wait until its 20 ms are over."""
-        if self._due_s is None:
-            self._due_s = self._clock()
-        recorded = self._port.exchange(play)
-        # Late blocks are caught up with, as by a card's buffer.
-        self._due_s += BLOCK_S
-        wait_s = self._due_s - self._clock()
-        if wait_s > 0.0:
-            self._sleep(wait_s)
-        return recorded
-
-    def close(self) -> None:
-        """Close the paced port."""
-        self._port.close()

@@ -13,15 +13,15 @@ what was recorded so far, and again as the recording grows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 from scipy import fft
-from scipy import signal as sps
-from scipy.sparse.linalg import LinearOperator, cg
 
+from earmark.filters import convolved
 from earmark.nonce.carrier import Carrier
 from earmark.nonce.deepen import deepen
 from earmark.nonce.player import NoncePlayer
@@ -166,16 +166,42 @@ def estimate_path(
         padded = fft.irfft(kernel_f * fft.rfft(root * g, circle), circle)[:count]
         return np.asarray(root * padded + ridge * g)
 
-    operator = LinearOperator((count, count), matvec=normal, dtype=np.float64)
-    solved, _ = cg(operator, root * cross, rtol=CG_TOLERANCE[wideband], maxiter=CG_STEPS)
+    solved = _conjugate_gradients(normal, root * cross, CG_TOLERANCE[wideband])
     return EchoPath((root * solved).astype(np.float32), lag / RATE_HZ)
+
+
+def _conjugate_gradients(
+    product: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    wanted: NDArray[np.float64],
+    tolerance: float,
+) -> NDArray[np.float64]:
+    """The x whose `product` is `wanted`, to that share of its norm, in at most ``CG_STEPS``.
+
+    As `scipy.sparse.linalg.cg`, which is not loaded for it: it comes with 11 MB.
+    """
+    solved = np.zeros_like(wanted)
+    left = wanted.copy()
+    along = left.copy()
+    power = float(left @ left)
+    least = power * tolerance**2
+    for _ in range(CG_STEPS):
+        if power <= least:
+            break
+        seen = product(along)
+        step = power / float(along @ seen)
+        solved += step * along
+        left -= step * seen
+        before, power = power, float(left @ left)
+        along = left + power / before * along
+    return solved
 
 
 def _weight(heard: NDArray[np.complex64]) -> NDArray[np.float32]:
     """Weight of each frequency: one over the long-term power, with mean power 1."""
     power = np.square(heard.real) + np.square(heard.imag)
     width = max(1, round(SMOOTH_HZ / (RATE_HZ / 2) * power.size))
-    smooth = np.maximum(sps.oaconvolve(power, np.ones(width) / width, mode="same"), 0.0)
+    spread = convolved(power, np.ones(width) / width)[(width - 1) // 2 :][: power.size]
+    smooth = np.maximum(spread, 0.0)
     floor = float(smooth.max()) * 10.0 ** (-2.0 * FLOOR_DB / 10.0)
     mean = float(smooth.mean())
     return np.asarray(mean / (smooth + floor) if mean > 0.0 else np.ones(1), np.float32)

@@ -13,9 +13,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy import signal as sps
 from scipy.ndimage import uniform_filter
 
+from earmark.filters import hann
 from earmark.signal import RATE_HZ, Signal
 
 FRAME = 1024
@@ -46,7 +46,7 @@ SMOOTH = (3, 3)
 FLOOR = 1e-4
 """Least power of a cell relative to its band's mean."""
 
-_WINDOW = np.sqrt(sps.get_window("hann", FRAME)).astype(np.float32)
+_WINDOW = np.sqrt(hann(FRAME)).astype(np.float32)
 _SCALE = np.float32(HOP / (FRAME / 2))
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import signal as sps
 
+from earmark.filters import analytic
 from earmark.signal import RATE_HZ, Signal
 
 
@@ -20,4 +20,4 @@ def shifted(signals: Signal, by_hz: float, start: int = 0, rate_hz: float = RATE
     if by_hz == 0.0:
         return signals
     turn = np.exp(2j * np.pi * by_hz * (start + np.arange(signals.shape[-1])) / rate_hz)
-    return np.asarray((sps.hilbert(signals) * turn).real, np.float32)
+    return np.asarray((analytic(signals) * turn).real, np.float32)

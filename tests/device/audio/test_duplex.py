@@ -148,9 +148,11 @@ def test_a_card_that_does_not_close_is_left_and_none_opens_before_it_has(
     with pytest.raises(AudioError, match="hat has not let go of the last stream yet"):
         DuplexPort("hat", opened, 0.05)
     assert len(cards) == 1
+    assert 0.0 < duplex.stuck_s() < 60.0
     held.set()
     assert cards[0].closed.wait(5.0)
-    duplex._hung[0].join(5.0)
+    next(iter(duplex._hung)).join(5.0)
+    assert duplex.stuck_s() == 0.0
     DuplexPort("hat", opened, 0.05).close()
     assert len(cards) == 2
 

@@ -24,7 +24,15 @@ from earmark.nonce import (
     SpreadCarrier,
     clean,
 )
-from earmark.nonce.cancel import FIRST_S, Clock, as_heard, estimate_path, stretch
+from earmark.nonce.cancel import (
+    CG_STEPS,
+    FIRST_S,
+    Clock,
+    _conjugate_gradients,
+    as_heard,
+    estimate_path,
+    stretch,
+)
 from earmark.signal import BLOCK, RATE_HZ, Signal
 
 NonceOf = Callable[..., Nonce]
@@ -350,3 +358,19 @@ def test_live_silence_stays_silence(settings: NonceSettings, carrier_of: Carrier
     out = np.concatenate(fed(canceller, player, np.zeros(80 * BLOCK, np.float32)))
     assert out.size == 80 * BLOCK
     assert not out.any()
+
+
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-6])
+def test_conjugate_gradients_are_those_of_scipy(tolerance: float) -> None:
+    from scipy.sparse.linalg import LinearOperator, cg
+
+    rng = np.random.default_rng(3)
+    half = rng.standard_normal((120, 120))
+    matrix = half @ half.T / 120.0 + 0.1 * np.eye(120)
+    wanted = rng.standard_normal(120)
+    operator = LinearOperator((120, 120), matvec=lambda x: matrix @ x, dtype=np.float64)
+    theirs, _ = cg(operator, wanted, rtol=tolerance, maxiter=CG_STEPS)
+    ours = _conjugate_gradients(lambda x: np.asarray(matrix @ x), wanted, tolerance)
+    assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-12)
+    assert np.linalg.norm(matrix @ ours - wanted) <= 1.01 * tolerance * np.linalg.norm(wanted)
+    assert not _conjugate_gradients(lambda x: x, np.zeros(5), tolerance).any()

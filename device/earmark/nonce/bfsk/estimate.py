@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 from earmark.nonce.bfsk.demodulate import SHIFT_STEP_HZ, STEPS_PER_SLOT
 from earmark.nonce.bfsk.waveform import Bfsk
@@ -167,6 +166,9 @@ def _refine(
 def _climb(
     loss: Callable[[NDArray[np.float64]], float], start: NDArray[np.float64]
 ) -> NDArray[np.float64]:
+    # Here and not above: with tones alone it is needed, and loading it takes 12 MB.
+    from scipy import optimize  # noqa: PLC0415
+
     simplex = np.vstack([start, start + np.eye(start.size)])
     found = optimize.minimize(
         loss,

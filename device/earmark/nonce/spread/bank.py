@@ -16,8 +16,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy import signal as sps
 
+from earmark.filters import convolved, filter_of
 from earmark.nonce.keys import EpochKey
 from earmark.nonce.spread.shape import CHIPS, CODES, PIECE, PIECES, TAIL, TAPS
 from earmark.nonce.spread.stretched import Stretched
@@ -42,7 +42,7 @@ def band_filter(low_hz: float, high_hz: float) -> NDArray[np.float32]:
     hz = np.linspace(0.0, RATE_HZ / 2, 513)
     inside = (hz >= low_hz) & (hz <= high_hz)
     gain = np.where(inside, np.sqrt(low_hz / np.maximum(hz, low_hz)), 0.0)
-    taps = sps.firwin2(TAPS, hz, gain, fs=RATE_HZ)
+    taps = filter_of(TAPS, hz, gain, RATE_HZ)
     return np.asarray(taps / np.sqrt(np.sum(taps**2)), np.float32)
 
 
@@ -94,13 +94,13 @@ class Bank:
     @cached_property
     def sounds(self) -> NDArray[np.float32]:
         """The codes as they are played, of root mean square 1, shape (CODES, CHIPS + TAIL)."""
-        return np.asarray(sps.oaconvolve(self.chips, self.taps[None], axes=1), np.float32)
+        return np.asarray(convolved(self.chips, self.taps), np.float32)
 
     @cached_property
     def pieces_f(self) -> NDArray[np.complex64]:
         """Conjugate spectra of all pieces of all codes, shape (CODES, PIECES, BLOCK // 2 + 1)."""
         cut = self.chips.reshape(CODES, PIECES, PIECE)
-        shaped = sps.oaconvolve(cut, self.taps[None, None], axes=2).astype(np.float32)
+        shaped = convolved(cut, self.taps)
         return np.asarray(np.conj(fft.rfft(shaped, BLOCK, axis=2)), np.complex64)
 
     def stretched(self, max_percent: float, max_shift_hz: float) -> Stretched:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy import signal as sps
 
+from earmark.filters import convolved
 from earmark.signal import Signal
 
 SILENT = 1e-3
@@ -27,7 +27,7 @@ def inverse_norms(white: Signal, taps: NDArray[np.float32], length: int) -> NDAr
     0 where the recording is silent or ends too soon.
     """
     # What each sign is multiplied with: the recording seen through the band filter.
-    seen = sps.oaconvolve(white, taps[::-1])[taps.size - 1 :][: white.size]
+    seen = convolved(white, taps[::-1])[taps.size - 1 :][: white.size]
     energy = np.concatenate([[0.0], np.cumsum(np.square(seen, dtype=np.float64))])
     out = np.zeros(white.size, np.float32)
     whole = white.size - length + 1

@@ -14,9 +14,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy import signal as sps
 from scipy.ndimage import maximum_filter1d
 
+from earmark.filters import analytic
 from earmark.nonce.report import Report
 from earmark.nonce.settings import NonceSettings
 from earmark.nonce.shift import shifted
@@ -267,7 +267,7 @@ def _shift_hz(
     if np.count_nonzero(inside) < MIN_SHIFT_SLOTS:
         return 0.0
     frames = np.lib.stride_tricks.sliding_window_view(white, CHIPS)[starts[inside]]
-    known = np.conj(sps.hilbert(bank.sounds, axis=1))[codes[inside], :CHIPS]
+    known = np.conj(analytic(bank.sounds))[codes[inside], :CHIPS]
     parts = (frames * known).reshape(-1, PART).sum(axis=1)
     size = 8 * fft.next_fast_len(parts.size)
     power = np.abs(fft.fft(parts, size))

@@ -21,8 +21,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 from scipy import fft
-from scipy import signal as sps
 
+from earmark.filters import band_pass, convolved, decimated
 from earmark.nonce.shift import shifted
 from earmark.nonce.spread.correlate import least_norm
 from earmark.nonce.spread.evidence import all_codes
@@ -60,6 +60,9 @@ GAIN = 0.5 * PRIOR / (1.0 + PRIOR)
 COST = 0.5 * PIECES * float(np.log1p(PRIOR)) + float(np.log(2 * BIN))
 """As in the search on the whole band, for a whole slot."""
 
+MOST = 32_767
+"""Largest 16-bit number."""
+
 RINGING = 64
 """Samples at 16 kHz by which the resampler that stretches a piece rings beyond its ends: 40 dB
 down from there on."""
@@ -87,13 +90,17 @@ class Stretched:
     Parameters
     ----------
     changes : either speed or shift, never neither.
-    pieces_f : conjugate spectra of the pieces, complex64, (changes, CODES * PIECES, bins).
+    pieces_f : conjugate spectra of the pieces, (changes, CODES * PIECES, 2 * bins): real and
+        imaginary parts by turns, as whole 16-bit steps. Twice as large they would be a fifth of
+        what the daemon needs; rounding is 86 dB down, far below the room that the norms leave.
+    steps : the size of a step of each change, (changes,).
     taps : from chips to the low band at 16 kHz.
     size : length of the transforms.
     """
 
     changes: tuple[Change, ...]
-    pieces_f: NDArray[np.complex64]
+    pieces_f: NDArray[np.int16]
+    steps: NDArray[np.float32]
     taps: NDArray[np.float32]
     size: int
 
@@ -105,7 +112,7 @@ class Stretched:
         max_percent: float,
         max_shift_hz: float,
     ) -> Stretched:
-        """Prepare the search for speeds of up to `max_percent` off, and shifts (0.9 MB each).
+        """Prepare the search for speeds of up to `max_percent` off, and shifts (0.4 MB each).
 
         Parameters
         ----------
@@ -114,11 +121,11 @@ class Stretched:
         """
         changes = [Change(speed, 0.0) for speed in _grid(max_percent / 100.0, SPEED_STEP)]
         changes += [Change(0.0, shift_hz) for shift_hz in _grid(max_shift_hz, SHIFT_STEP_HZ)]
-        low = sps.firwin(LOW_TAPS, LOW_HZ, pass_zero=False, fs=RATE_HZ)
+        low = band_pass(LOW_TAPS, LOW_HZ, RATE_HZ)
         taps = np.convolve(band, low).astype(np.float32)
         cut = chips.reshape(-1, chips.shape[1] // PIECES)
         # Without the delay of the low band's filter, which the recording does not go through.
-        shaped = sps.oaconvolve(cut, taps[None], axes=1)[:, LOW_DELAY:].astype(np.float32).T
+        shaped = convolved(cut, taps)[:, LOW_DELAY:].astype(np.float32).T
         rate_hz = RATE_HZ / DECIMATION
         sounds = [
             shifted(
@@ -130,8 +137,14 @@ class Stretched:
         ]
         longest = max(sound.shape[1] for sound in sounds)
         size = fft.next_fast_len(round(WINDOW_S * rate_hz) + longest, real=True)
-        pieces_f = np.stack([np.conj(fft.rfft(sound, size, axis=1)) for sound in sounds])
-        return cls(tuple(changes), pieces_f.astype(np.complex64), taps, size)
+        shape = len(sounds), sounds[0].shape[0], 2 * (size // 2 + 1)
+        pieces_f, steps = np.empty(shape, np.int16), np.empty(len(sounds), np.float32)
+        for index, sound in enumerate(sounds):
+            spectra = np.conj(fft.rfft(sound, size, axis=1)).astype(np.complex64)
+            parts = spectra.view(np.float32)
+            steps[index] = float(np.abs(parts).max()) / MOST
+            pieces_f[index] = np.rint(parts / steps[index])
+        return cls(tuple(changes), pieces_f, steps, taps, size)
 
     def log_e(self, white: Signal, own: Sequence[OwnSlot] = ()) -> tuple[float, Change]:
         """Evidence for an old nonce that was changed, and the change that fits best.
@@ -141,7 +154,7 @@ class Stretched:
         white : the whitened recording at 16 kHz, without the current nonce.
         own : where codes of the current nonce may still sound: there they say nothing.
         """
-        low = sps.resample_poly(white, 1, DECIMATION).astype(np.float32)
+        low = decimated(white, DECIMATION)
         count = round(WINDOW_S * RATE_HZ / DECIMATION)
         if low.size < count:
             return 0.0, self.changes[0]
@@ -157,8 +170,13 @@ class Stretched:
             a, b = (int(at / scale) - first // BIN for at in (slot.first, slot.last))
             says[slot.code, max(0, a - 1) : max(0, b + 2)] = False
         logs = [
-            self._at_speed(spectrum * pieces_f, inverse, change.speed, says)
-            for pieces_f, change in zip(self.pieces_f, self.changes, strict=True)
+            self._at_speed(
+                (spectrum * step) * parts.astype(np.float32).view(np.complex64),
+                inverse,
+                change.speed,
+                says,
+            )
+            for parts, step, change in zip(self.pieces_f, self.steps, self.changes, strict=True)
         ]
         best = int(np.argmax(logs))
         mean = float(np.logaddexp.reduce(logs)) - float(np.log(len(logs)))
@@ -169,7 +187,7 @@ class Stretched:
         raised = np.zeros(part.size * DECIMATION, np.float32)
         raised[::DECIMATION] = part
         begin = self.taps.size - 1 - LOW_DELAY
-        seen = sps.oaconvolve(raised, self.taps[::-1])[begin:][: raised.size]
+        seen = convolved(raised, self.taps[::-1])[begin:][: raised.size]
         energy = np.concatenate([[0.0], np.cumsum(np.square(seen, dtype=np.float64))])
         # A slow recording's piece is longer, and the resampler rings: over all of that.
         most = max(abs(change.speed) for change in self.changes)

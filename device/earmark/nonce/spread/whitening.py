@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy import signal as sps
 from scipy.ndimage import uniform_filter, uniform_filter1d
 
+from earmark.filters import hann
 from earmark.signal import Signal
 
 FRAME = 512
@@ -40,7 +40,7 @@ BANDS = 9
 RARE = 1e-6
 """Added to the usual power relative to its median: a band that the recorder cannot hear."""
 
-_WINDOW = np.sqrt(sps.get_window("hann", FRAME)).astype(np.float32)
+_WINDOW = np.sqrt(hann(FRAME)).astype(np.float32)
 
 
 def whitened(recording: Signal) -> Signal:
