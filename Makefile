@@ -4,6 +4,7 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 TRAINING := $(VENV)/.stamp-training
 ROOM  := $(VENV)/.stamp-room
+HA    := .venv-ha
 
 # make bench DATA=<corpus> [BENCH=nonce|session|memory|speaker|wake|daemon] [JSON=<report>] [SEED=<number>] [QUICK=1]
 BENCH ?= session
@@ -11,7 +12,7 @@ JSON  ?= out/bench-$(BENCH).json
 SEED  ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-e2e test-deb lint bench train clean
+.PHONY: help setup run test test-e2e test-ha test-deb lint bench train clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,14 +31,21 @@ $(ROOM): $(STAMP) .ci/setup-room .ci/apt
 	@.ci/setup-room
 	@touch $@
 
+$(HA)/.stamp: tests/ha/requirements.txt .ci/setup-ha .ci/apt
+	@.ci/setup-ha
+	@touch $@
+
 run: $(STAMP) ## the demo: a household evening in the simulated room
 	@$(BIN)/earmark demo
 
 test: $(TRAINING) ## run the tests (ARGS="-k nonce" to choose)
 	@$(BIN)/python -m pytest --ignore tests/e2e $(ARGS)
 
-test-e2e: $(TRAINING) $(ROOM) ## the daemon on a real audio server in a virtual room: 2 minutes of real time
-	@$(BIN)/python -m pytest $(ARGS) tests/e2e
+test-e2e: $(TRAINING) $(ROOM) ## the daemon on a real audio server in a virtual room, in real time: TIMES=<how often>
+	@$(BIN)/python $(if $(TIMES),tests/e2e/times.py $(TIMES) $(ARGS),-m pytest $(ARGS) tests/e2e)
+
+test-ha: $(STAMP) $(HA)/.stamp ## our satellite with a Home Assistant, which gets an environment of its own
+	@$(HA)/bin/python -m pytest -c tests/ha/pytest.ini $(ARGS) tests/ha
 
 test-deb: $(STAMP) ## make the .deb, install it in a Debian 12 and try it: ARCH=amd64|arm64 DEB=<file>
 	@DEB="$(DEB)" .ci/test-deb $(or $(ARCH),amd64)
@@ -56,6 +64,6 @@ train: $(TRAINING) ## train the speaker model: DATA=<folder> OUT=<folder> (see h
 	@test -n "$(DATA)" || { echo "train: say where the corpus is: make train DATA=<folder>" >&2; exit 2; }
 	@$(BIN)/earmark-host speaker train --data "$(DATA)" --out "$(or $(OUT),out/speaker)" --seed $(SEED)
 
-clean: ## remove .venv/, caches and what runs left behind
-	rm -rf $(VENV) build dist out earmark-demo .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove .venv/, .venv-ha/, caches and what runs left behind
+	rm -rf $(VENV) $(HA) build dist out earmark-demo .mypy_cache .pytest_cache .ruff_cache
 	find device host calibration tests -name __pycache__ -type d -prune -exec rm -rf {} +

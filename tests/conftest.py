@@ -9,3 +9,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # POT loads TensorFlow where it finds it, and after that tflite-runtime crashes in this process.
 os.environ["POT_BACKEND_DISABLE_TENSORFLOW"] = "1"
+
+# Home Assistant needs an environment of its own: make test-ha.
+collect_ignore = ["ha"]

@@ -383,7 +383,7 @@ def drive(
 
     Parameters
     ----------
-    flowing : called after each block.
+    flowing : called after each block; it may say that the stream is of no use (StreamBroken).
 
     Raises
     ------
@@ -394,11 +394,11 @@ def drive(
     while not stop():
         try:
             recorded = port.exchange(play)
+            play = loop.step(recorded)
+            flowing()
         except StreamBroken:
             loop.stream_failed()
             raise
-        play = loop.step(recorded)
-        flowing()
 
 
 def run(
@@ -447,9 +447,10 @@ def run(
                 attendant.built(device, executor)
                 loop = device.loop
                 while port is not None and not _over(loop, port, stop):
-                    over, flowing = partial(_over, loop, port, stop), attendant.flowing
+                    over = partial(_over, loop, port, stop)
+                    flowing = partial(_flowing, loop, port, watch, attendant)
                     try:
-                        drive(loop, port, over, partial(flowing, port))
+                        drive(loop, port, over, flowing)
                     except StreamBroken as error:
                         _log.error("%s", error, extra={"MESSAGE_ID": Entry.CARD_LOST.message_id})
                         attendant.lost(error)
@@ -466,6 +467,17 @@ def run(
     finally:
         if device is not None:
             device.loop.close()
+
+
+def _flowing(loop: SessionLoop, port: AudioPort, watch: StreamWatch, attendant: Attendant) -> None:
+    """A block was exchanged. A stream in which no nonce can be found any more is given up."""
+    attendant.flowing(port)
+    if watch.outgrown is not None and loop.quiet:
+        raise StreamBroken(
+            f"the sound card's round trip takes {1e3 * watch.outgrown:.0f} ms, too long for a nonce"
+            " to be found",
+            "it is opened again; if this repeats, see to the load and the sound server's latency",
+        )
 
 
 def open_audio(config: Config, health: StreamHealth | None = None) -> AudioPort:

@@ -1,5 +1,9 @@
 """Measures each audio stream with its first nonce: the round trip, and how the clocks differ.
 
+A nonce that was not found is a reason to measure again: where the machine was too busy for the
+card's library, its round trip was seen to grow from 220 ms to 800-1500 ms and to stay there, and
+after that no nonce is found until the stream is opened again.
+
 What a sound server reports as its latency was seen to be wrong by 200 ms, and it is another one
 each time a stream starts. So the first recording of each stream is compared with what was played,
 over more delays than the receiver looks at: it finds out why no nonce is ever recognised, where
@@ -70,7 +74,7 @@ def round_trip_s(played: Signal, recorded: Signal) -> float | None:
 
 
 class StreamWatch:
-    """Measures and logs, once for each stream.
+    """Measures and logs, once for each stream, and again where its nonce was not found.
 
     Parameters
     ----------
@@ -84,25 +88,42 @@ class StreamWatch:
         self._waiting = True
         self.latest: StreamClocks | None = None
         """Of the stream that was measured last; None before the first."""
+        self.outgrown: float | None = None
+        """The round trip, s, where it is longer than the receiver looks and a new stream may have
+        a shorter one: the stream should be opened again. None otherwise."""
+        self._tried = False  # opened again for that, and no shorter one was measured since
 
     def restarted(self) -> None:
         """A new stream has begun."""
         self._waiting = True
+        self._tried = self._tried or self.outgrown is not None
+        self.outgrown = None
 
     def observe(self, judgement: Judgement, _: State) -> None:
-        """Take a judgement, as the loop's observer; only the first of a stream is measured."""
-        if self._waiting:
-            self._waiting = False
-            self._executor.submit(self._measure, judgement)
+        """Take a judgement, as the loop's observer.
 
-    def _measure(self, judgement: Judgement) -> None:
+        The first of a stream is measured, and each whose nonce was not found.
+        """
+        report = judgement.evidence.nonce
+        if self._waiting or report is None or not report.present:
+            self._executor.submit(self._measure, judgement, self._waiting)
+            self._waiting = False
+
+    def _measure(self, judgement: Judgement, first: bool) -> None:
         recorded = judgement.recorded
         report = judgement.evidence.nonce
         start = round(recorded.played_at_s * RATE_HZ)
         delay_s = round_trip_s(recorded.played, recorded.recording[start:])
         found = report is not None and report.present
         self.latest = StreamClocks(delay_s, report.drift_ppm if report and found else None)
-        _tell(self.latest, self._nonce)
+        if first:
+            _tell(self.latest, self._nonce)
+        if delay_s is None:
+            return
+        if delay_s <= self._nonce.max_delay_s:
+            self._tried = False
+        elif not self._tried:  # a card that is as slow each time is not opened over and over
+            self.outgrown = delay_s
 
 
 def _tell(clocks: StreamClocks, nonce: NonceSettings) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -42,6 +42,7 @@ from earmark.nonce.keys import EpochKey
 from earmark.session import State
 from earmark.signal import BLOCK, Signal
 from earmark.speaker import SpeakerModelError, SpeakerSettings, Vault, create_key
+from earmark.stream_watch import StreamWatch
 
 
 @pytest.fixture
@@ -116,6 +117,33 @@ def test_a_broken_stream_is_closed_and_opened_again(config: Config) -> None:
     assert (len(first.played), len(second.played)) == (10, 5)
     assert slept == [REOPEN_FIRST_S]
     assert (first.closed, second.closed) == (1, 1)
+
+
+def test_a_stream_whose_round_trip_has_grown_is_opened_again_and_the_room_told(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Watching(Attendant):
+        watches: ClassVar[list[StreamWatch]] = []
+        told: ClassVar[list[Announcement]] = []
+
+        def watched(self, watch: StreamWatch) -> None:
+            self.watches.append(watch)
+
+        def flowing(self, port: AudioPort) -> None:
+            if port is opener.opened[0] and len(opener.opened[0].played) == 3:
+                self.watches[0].outgrown = 1.542
+
+        def announce(self, told: Announcement) -> None:
+            self.told.append(told)
+
+    opener = Opener(Port(10), Port(10))
+    stop = stop_after(opener, 5)
+    run(config, opener=opener, sleep=lambda _: None, stop=stop, attendant=Watching())
+    first, second = opener.opened
+    assert (len(first.played), len(second.played)) == (3, 5)
+    assert first.closed == 1
+    assert Watching.told == [Announcement.FAULT, Announcement.READY]
+    assert "round trip takes 1542 ms, too long for a nonce to be found" in caplog.text
 
 
 def test_the_pauses_double_up_to_a_limit_and_begin_anew(config: Config) -> None:

@@ -142,3 +142,39 @@ def test_a_session_without_a_report_is_measured_all_the_same(played: Signal) -> 
     one.evidence.nonce = cast(Report, None)  # type: ignore[misc]
     watch.observe(one, State.RETRY)
     assert watch.latest == StreamClocks(0.0, None)
+
+
+def test_a_round_trip_that_has_grown_is_noticed_when_a_nonce_is_missed(
+    played: Signal, told: Any
+) -> None:
+    """The first nonce was found; the machine was busy for a while; then none is found any more."""
+    watch = StreamWatch(NonceSettings(max_delay_s=0.5), InlineExecutor())
+
+    def heard(delay_s: float, present: bool) -> None:
+        recording = room(played, delay_s, np.ones(100, np.float32), -60.0)
+        watch.observe(judgement(played, recording, present), State.RETRY)
+
+    heard(0.2, True)
+    heard(1.2, True)  # found all the same: nothing to mend
+    assert watch.outgrown is None
+    heard(1.2, False)
+    assert watch.outgrown == pytest.approx(1.2, abs=1e-4)
+    assert len(told()) == 1  # of the stream's start; what follows is told by who opens it again
+
+    watch.restarted()
+    assert watch.outgrown is None
+    heard(0.9, False)
+    assert watch.outgrown is None  # it is so each time: not over and over
+    watch.restarted()
+    heard(0.2, True)
+    heard(0.9, False)
+    assert watch.outgrown == pytest.approx(0.9, abs=1e-4)
+
+
+def test_a_missed_nonce_that_is_not_there_at_all_changes_nothing(
+    played: Signal, clips: Clips
+) -> None:
+    watch = StreamWatch(NonceSettings(max_delay_s=0.5), InlineExecutor())
+    watch.observe(judgement(played, clips.television()[: played.size], False), State.RETRY)
+    assert watch.latest == StreamClocks(None, None)
+    assert watch.outgrown is None

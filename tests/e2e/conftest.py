@@ -10,8 +10,14 @@ from typing import Any
 import pytest
 from tests.e2e.device import Device
 from tests.e2e.room import VirtualRoom
+from tests.e2e.scene import TALLY
 
 from earmark.demo.clips import Clips, load_clips
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if TALLY.played:
+        terminalreporter.write_line(f"scenes: {TALLY.played} played, {TALLY.again} of them again")
 
 
 @pytest.fixture(scope="session")

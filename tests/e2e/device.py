@@ -19,6 +19,7 @@ import yaml
 from tests.e2e.room import CARD, VirtualRoom
 from tests.e2e.server import favour
 
+from earmark.control import Request, ask
 from earmark.signal import RATE_HZ, Signal
 
 LISTENS = "audio stream 1 has started"
@@ -47,6 +48,7 @@ class Device:
         self.folder = folder
         self._file = folder / "earmark.yaml"
         self._log = folder / "earmark.log"
+        self._control = folder / "control.sock"
         self.environment = {
             **room.device_environment,
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -104,6 +106,27 @@ class Device:
             assert time.monotonic() < until, f"waited for {what}:\n{self.tail()}"
             time.sleep(0.05)
 
+    def command(self, *words: str) -> str:
+        """What a command of `earmark`, such as ``mute``, prints about this device."""
+        done = subprocess.run(
+            [sys.executable, "-m", "earmark.cli", *words, "--config", str(self._file)],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=ANSWER_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def ask(self, request: Request) -> dict[str, Any]:
+        """What it answers at its control socket."""
+        return ask(self._control, request)
+
+    def status(self) -> dict[str, Any]:
+        """How it is, as it says itself."""
+        return dict(self.ask(Request.STATUS)["status"])
+
     def terminate(self) -> tuple[int, float]:
         """Ask it to end (SIGTERM); its exit status, and how long it took, s."""
         assert self._process is not None
@@ -130,6 +153,7 @@ def _tree(folder: Path, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, 
         "ledger": {"path": str(folder / "ledger.sqlite")},
         "keys": {"path": str(folder / "keys.json")},
         "memory": {"folder": str(folder / "memory")},
+        "control": {"path": str(folder / "control.sock"), "mute_file": str(folder / "muted")},
         "forward": {"kind": "folder", "folder": str(folder / "commands")},
         "gate": {"required": ["signal", "nonce", "stale", "memory"]},
     }

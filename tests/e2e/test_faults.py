@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 from tests.e2e.device import Device
+from tests.e2e.play import CARDS, says
 from tests.e2e.room import LOUDSPEAKER, VirtualRoom
-from tests.e2e.scene import Scene, undisturbed
 
 from earmark.demo.clips import Clips
 
@@ -19,18 +19,16 @@ READY = "announcement=ready"
 
 def live(room: VirtualRoom, one: Device, clips: Clips) -> None:
     """A person speaks, and it is allowed."""
-
-    def play(scene: Scene) -> None:
-        before = len(one.verdicts())
-        scene.speak(clips.wake("1"), clips.command("mop_it_up"))
-        one.wait_for(lambda: len(one.verdicts()) > before, "a verdict on what was said")
-        assert one.verdicts()[before] == "allow/fresh", one.log
-        one.wait_for(lambda: bool(one.commands()), "the command to be forwarded")
-
-    undisturbed(room, play)
+    says(
+        room,
+        one,
+        clips,
+        "mop_it_up",
+        then=lambda: one.wait_for(lambda: bool(one.commands()), "the command to be forwarded"),
+    )
 
 
-@pytest.mark.parametrize("kind", ["sounddevice", "pyaudio"])
+@pytest.mark.parametrize("kind", CARDS)
 def test_a_server_that_crashes_and_comes_back_is_found_again(
     kind: str, room: VirtualRoom, clips: Clips, device: Callable[..., Device]
 ) -> None:
@@ -46,7 +44,7 @@ def test_a_server_that_crashes_and_comes_back_is_found_again(
     assert one.terminate()[0] == 0
 
 
-@pytest.mark.parametrize("kind", ["sounddevice", "pyaudio"])
+@pytest.mark.parametrize("kind", CARDS)
 def test_a_server_that_hangs_stalls_the_stream_until_it_goes_on(
     kind: str, room: VirtualRoom, device: Callable[..., Device]
 ) -> None:
@@ -74,10 +72,11 @@ def test_told_to_end_while_its_server_hangs_it_ends(
         room.server.thaw()
 
 
+@pytest.mark.parametrize("kind", CARDS)
 def test_a_card_that_is_pulled_and_put_back_is_found_again(
-    room: VirtualRoom, clips: Clips, device: Callable[..., Device]
+    kind: str, room: VirtualRoom, clips: Clips, device: Callable[..., Device]
 ) -> None:
-    one = device()
+    one = device(audio={"kind": kind, "device": "room"})
     room.unplug(LOUDSPEAKER)
     try:
         one.wait_for(lambda: BROKEN in one.log, "the break to be told")
@@ -87,7 +86,7 @@ def test_a_card_that_is_pulled_and_put_back_is_found_again(
     live(room, one, clips)
 
 
-@pytest.mark.parametrize("kind", ["sounddevice", "pyaudio"])
+@pytest.mark.parametrize("kind", CARDS)
 def test_a_card_that_is_not_there_is_one_line_that_names_those_that_are(
     kind: str, room: VirtualRoom, device: Callable[..., Device]
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from tests.e2e.device import Device
+from tests.e2e.play import CARDS, says, starved
 from tests.e2e.room import ATTACKER, PERSON, VirtualRoom
 from tests.e2e.scene import WINDOW_S, Scene, at_device, matches, undisturbed
 from tests.e2e.server import RATE_HZ
@@ -20,21 +21,16 @@ TAPE_S = 0.5
 """What the attacker leaves after the command, s."""
 
 
-@pytest.mark.parametrize("kind", ["sounddevice", "pyaudio"])
+@pytest.mark.parametrize("kind", CARDS)
 def test_a_live_command_is_forwarded_whole_and_its_replay_is_rejected(
     kind: str, room: VirtualRoom, clips: Clips, device: Callable[..., Device]
 ) -> None:
     one = device(audio={"kind": kind, "device": "room"})
-    wake, command = clips.wake("1"), clips.command("bread")
 
-    def live(scene: Scene) -> None:
-        before = len(one.verdicts())
-        scene.speak(wake, command)
-        one.wait_for(lambda: len(one.verdicts()) > before, "a verdict on what was said")
-        assert one.verdicts()[before] == "allow/fresh", one.log
+    def arrives() -> None:
         one.wait_for(lambda: len(one.commands()) == 1, "the command to be forwarded")
 
-    tape = undisturbed(room, live)
+    tape = says(room, one, clips, "bread", then=arrives)
     [(entry, forwarded)] = one.commands()
     assert entry["verdict"] == "allow"
     whole_and_aligned(room, tape, clips, forwarded)
@@ -48,11 +44,12 @@ def test_a_live_command_is_forwarded_whole_and_its_replay_is_rejected(
         one.wait_for(lambda: len(one.verdicts()) > before, "a verdict on the replay")
         assert one.verdicts()[before] == "reject/replay", one.log
 
-    undisturbed(room, replay)
+    undisturbed(room, replay, starved(one))
     status, _ = one.terminate()
     assert status == 0
     assert len(one.commands()) == 1
-    assert one.log.count("audio stream: the round trip takes") == 1
+    told, streams = (one.log.count(text) for text in (": the round trip takes", " has started"))
+    assert 1 <= told <= streams  # once for each; there is another one only where one was lost
 
 
 def whole_and_aligned(room: VirtualRoom, tape: Scene, clips: Clips, forwarded: np.ndarray) -> None:
