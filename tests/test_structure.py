@@ -55,6 +55,23 @@ LEVEL = {
 }
 """A part imports only from lower levels. A new folder or module under earmark gets a level."""
 
+CALIBRATION_LEVEL = {
+    "declared": 0,
+    "record": 1,
+    "measure": 2,
+    "report": 2,
+    "report_command": 3,
+    "settings": 2,
+    "choose": 3,
+    "live": 3,
+    "preflight": 3,
+    "proof": 4,
+    "state": 4,
+    "run": 5,
+    "cli": 6,
+}
+"""The same for ``earmark_calibration``."""
+
 NOT_ON_A_DEVICE = {"torch", "pandas", "matplotlib", "pyroomacoustics", "tensorflow"}
 NOT_IN_THE_DAEMON = NOT_ON_A_DEVICE | {"rich", "typer", "PIL"}
 HEAVY_PARTS = {f"scipy.{name}" for name in ("signal", "stats", "optimize", "interpolate", "linalg")}
@@ -90,10 +107,10 @@ def imports(file: Path, root: str, names: bool = True) -> Iterator[str]:
                 yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def part(module: str) -> str | None:
-    """The part of ``earmark`` that `module` belongs to: ``nonce`` for ``earmark.nonce.verify``."""
+def part(module: str, package: str = "earmark") -> str | None:
+    """The part of `package` that `module` belongs to: ``nonce`` for ``earmark.nonce.verify``."""
     names = module.split(".")
-    return names[1] if names[0] == "earmark" and len(names) > 1 else None
+    return names[1] if names[0] == package and len(names) > 1 else None
 
 
 def arrows() -> Iterator[tuple[Path, str, str]]:
@@ -152,6 +169,21 @@ def test_arrows_between_parts_point_downwards() -> None:
     upwards = [
         (str(file), own, other) for file, own, other in arrows() if LEVEL[other] >= LEVEL[own]
     ]
+    assert upwards == []
+
+
+def test_arrows_within_calibration_point_downwards() -> None:
+    package = "earmark_calibration"
+    upwards = []
+    for file in sources("calibration"):
+        own = part(module_name(file, "calibration"), package)
+        assert own is None or own in CALIBRATION_LEVEL, f"{own} has no level"
+        others = {part(module, package) for module in imports(file, "calibration")}
+        upwards += [
+            (str(file.relative_to(ROOT)), other)
+            for other in others & set(CALIBRATION_LEVEL) - {own}
+            if own is not None and CALIBRATION_LEVEL[str(other)] >= CALIBRATION_LEVEL[own]
+        ]
     assert upwards == []
 
 

@@ -1,1 +1,1 @@
-"""The technician's tool: declared measurements in, settings and a report out. Not built yet."""
+"""The technician's tool: declared measurements in, settings and a report out."""

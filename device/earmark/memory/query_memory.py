@@ -15,7 +15,14 @@ from earmark.memory.carrier import CarrierKind, carrier
 from earmark.memory.entries import Cluster, Remembered
 from earmark.memory.log import Damage
 from earmark.memory.log import erase as erase_log
-from earmark.memory.neighbours import Learnt, Neighbours, NeighboursDetector, Sign, fingerprint
+from earmark.memory.neighbours import (
+    Learnt,
+    Neighbours,
+    NeighboursDetector,
+    NeighboursLimits,
+    Sign,
+    fingerprint,
+)
 from earmark.memory.settings import MemorySettings
 from earmark.memory.store import QueryStore
 from earmark.memory.thresholds import Thresholds, shipped
@@ -105,6 +112,8 @@ class QueryMemory:
         table = shipped() if thresholds is None else thresholds
         if settings.mode == "paper":
             limits = table.paper_for(settings.paper)
+            limits["speech"] *= settings.speech_factor
+            limits["music"] *= settings.music_factor
             store = QueryStore.open(_file(settings, PAPER_FILE), settings.paper.depth, 1)
             rng = np.random.default_rng(int.from_bytes(entropy(16), "little"))
             detector = paper.PaperDetector(settings.paper, limits)
@@ -113,7 +122,7 @@ class QueryMemory:
             neighbours = settings.neighbours
             path = _file(settings, NEIGHBOURS_FILE)
             store = QueryStore.open(path, neighbours.last, neighbours.max_clusters)
-            counting = NeighboursDetector(neighbours, table.neighbours)
+            counting = NeighboursDetector(neighbours, _here(table.neighbours, settings))
             counting.restore(store.queries(), store.clusters())
             mode = _NeighboursMode(counting)
         return cls(mode, store)
@@ -259,6 +268,11 @@ def erase(settings: MemorySettings) -> None:
     if settings.folder is not None:
         for name in (NEIGHBOURS_FILE, PAPER_FILE):
             erase_log(settings.folder / name)
+
+
+def _here(limits: NeighboursLimits, settings: MemorySettings) -> NeighboursLimits:
+    """The maker's limits as they are in this room."""
+    return limits.model_copy(update={"mean": min(1.0, limits.mean * settings.speech_factor)})
 
 
 def _file(settings: MemorySettings, name: str) -> Path | None:

@@ -26,5 +26,19 @@ class MemorySettings(BaseModel):
         description="Folder of the store: fingerprints only, 600 bytes a query or less. Without "
         "one (null) everything is forgotten at the end.",
     )
+    speech_factor: float = Field(
+        1.0,
+        ge=1.0,
+        le=2.0,
+        description="What the maker's limits on mean likeness are multiplied with here, for speech "
+        "(and for both classes in `neighbours` mode, which has one such limit). A room that rings "
+        "or hums makes different commands more alike; the calibration measures by how much.",
+    )
+    music_factor: float = Field(
+        1.0,
+        ge=1.0,
+        le=2.0,
+        description="The same for music, in `paper` mode.",
+    )
     neighbours: NeighboursSettings = NeighboursSettings()
     paper: PaperSettings = PaperSettings()

@@ -428,3 +428,30 @@ def test_nothing_in_a_recollection_tells_what_was_said(home: Home) -> None:
     [found] = home.hears(noise(1.0))
     assert replace(found) == found
     assert not any(isinstance(getattr(found, name), (bytes, np.ndarray)) for name in vars(found))
+
+
+@pytest.mark.parametrize(("factor", "alarms"), [(1.0, True), (2.0, False)])
+def test_a_room_may_raise_the_limit_of_the_paper_s_detector(
+    tmp_path: Path, clips: Clips, factor: float, alarms: bool
+) -> None:
+    """Noisy copies are between the maker's limit of 0.3 and twice that."""
+    speech = clips.command("lobsters").spoken
+    loud = [speech + noise(speech.size / RATE_HZ, 0.35 * rms(speech), n) for n in range(6)]
+    factors = {"speech_factor": factor, "music_factor": factor}
+    home = Home(tmp_path / "room", mode="paper", **factors)
+    last = home.hears(*loud)[-1]
+    assert 0.35 < last.score < 0.6
+    assert last.alarm == alarms
+
+
+def test_a_room_may_raise_the_limit_of_the_mean(tmp_path: Path, clips: Clips) -> None:
+    """Copies under loud noise have a mean of 0.04: over the maker's limit of 0.03."""
+    speech = clips.command("lobsters").spoken
+    loud = [speech + noise(speech.size / RATE_HZ, 5.0 * rms(speech), n) for n in range(11)]
+    deep = {"neighbours": NEIGHBOURS | {"second_ear_depth": 30}}
+    home = Home(tmp_path / "maker", **deep)
+    assert home.hears(*loud)[-1].sign is Sign.MEAN
+    home = Home(tmp_path / "room", speech_factor=2.0, **deep)
+    assert home.hears(*loud)[-1].sign is Sign.NEW
+    with pytest.raises(ValidationError):
+        MemorySettings(speech_factor=0.5)  # never below the maker's

@@ -1,0 +1,1 @@
+"""The choice of the nonce's parameters and of the thresholds, predicted and then played."""
