@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import special, stats
+from scipy import stats
 
+from earmark.binomial import interval
 from earmark_calibration.record import Estimate
 
 CONFIDENCE = 0.95
@@ -23,13 +24,8 @@ def share(hits: int, n: int) -> Estimate:
     ValueError
         `hits` is not in 0..n.
     """
-    if not 0 <= hits <= n:
-        raise ValueError(f"{hits} of {n} is no share")
-    if n == 0:
-        return Estimate(value=0.5, low=0.0, high=1.0, n=0)
-    low = 0.0 if hits == 0 else float(special.betaincinv(hits, n - hits + 1, _TAIL))
-    high = 1.0 if hits == n else float(special.betaincinv(hits + 1, n - hits, 1.0 - _TAIL))
-    return Estimate(value=hits / n, low=low, high=high, n=n)
+    low, high = interval(hits, n, CONFIDENCE)
+    return Estimate(value=hits / n if n else 0.5, low=low, high=high, n=n)
 
 
 def expected(hits: int, n: int, tries: int) -> tuple[int, int]:

@@ -27,8 +27,9 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaincinv, ndtri
+from scipy.special import ndtri
 
+from earmark.binomial import upper
 from earmark.speaker.people import Person
 
 Vector: TypeAlias = NDArray[np.float64]
@@ -70,9 +71,7 @@ class Rate:
     @property
     def upper(self) -> float:
         """What the rate is at most, with :data:`CONFIDENCE` (Clopper and Pearson 1934)."""
-        if self.count >= self.of:
-            return 1.0
-        return float(betaincinv(self.count + 1, self.of - self.count, CONFIDENCE))
+        return upper(self.count, self.of, CONFIDENCE)
 
 
 @dataclass(frozen=True)

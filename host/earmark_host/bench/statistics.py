@@ -8,6 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from scipy import special
 
+from earmark.binomial import interval
+
 Interval: TypeAlias = tuple[float, float]
 
 CONFIDENCE = 0.95
@@ -31,11 +33,7 @@ def proportion_interval(hits: int, n: int) -> Interval:
     ValueError
         `hits` is not in 0..n.
     """
-    if not 0 <= hits <= n:
-        raise ValueError(f"{hits} of {n} is no share")
-    low = 0.0 if hits == 0 else float(special.betaincinv(hits, n - hits + 1, _TAIL))
-    high = 1.0 if hits == n else float(special.betaincinv(hits + 1, n - hits, 1.0 - _TAIL))
-    return low, high
+    return interval(hits, n, CONFIDENCE)
 
 
 def quantile_interval(values: Sequence[float], share: float) -> Interval:

@@ -118,7 +118,7 @@ class Workers:
     def _submit(self, function: Callable[[_A], _R], pieces: Sequence[_A]) -> dict[Future[_R], int]:
         # The processes start here, and inherit both: one thread each, and deafness to Ctrl-C,
         # which is for this process to handle.
-        with _one_thread(), _no_interrupt():
+        with one_thread(), _no_interrupt():
             return {self._pool.submit(function, piece): index for index, piece in enumerate(pieces)}
 
 
@@ -128,7 +128,8 @@ def _no_log() -> None:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Processes that are started meanwhile compute with one thread."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:

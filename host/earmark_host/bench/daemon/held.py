@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -15,7 +15,7 @@ from earmark.errors import EarmarkError
 from earmark_host.bench.daemon import household
 from earmark_host.bench.daemon.process import favour, memory_mb
 from earmark_host.bench.daemon.theatre import Held, Pace, Play, Theatre
-from earmark_host.bench.work import THREADS
+from earmark_host.bench.work import one_thread
 
 LOCK = {"lock_after": 10, "lock_first_s": 1.0, "lock_max_s": 1.0}
 """A row of rejected commands must not hold up what is measured: the shortest lock there is."""
@@ -44,7 +44,7 @@ def stream(play: Play) -> Iterator[Told]:
     """
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    with _one_thread():
+    with one_thread():  # a device has no more beside its audio
         process = context.Process(target=_hold, args=(play, theirs), daemon=True)
         process.start()
     theirs.close()
@@ -90,15 +90,3 @@ def _hold(play: Play, theirs: Connection) -> None:
     except EarmarkError as error:
         with suppress(OSError):
             theirs.send(EarmarkError(error.what, error.do))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """What is started meanwhile computes with one thread, as a device does beside its audio."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
