@@ -267,14 +267,12 @@ class _Stage:
         _, recording, carrier, slots = self._session(
             said, "person_1m", SPEECH_DBSPL_1M, None, self.recorder
         )
-        old = Issue(
+        old = Issue.of(
+            carrier,
             session=rng.bytes(16).hex(),
             device="proof",
             place="proof",
             issued_at=NOW_S - DAY_S,
-            payload=carrier.payload,
-            hop_key=carrier.hop_key,
-            waveform=carrier.waveform,
             slots=slots,
         )
         level = float(rng.uniform(*ATTACK_DBSPL_1M))

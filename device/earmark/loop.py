@@ -413,15 +413,12 @@ class SessionLoop:
                 now = self._p.now()
                 carrier = self._p.source.draw(self._p.entropy, now)
                 self._p.ledger.record(
-                    Issue(
+                    Issue.of(
+                        carrier,
                         session=session.id,
                         device=self._p.identity.name,
                         place=self._p.identity.place,
                         issued_at=now,
-                        payload=carrier.payload,
-                        hop_key=carrier.hop_key,
-                        waveform=carrier.waveform,
-                        slots=None,
                     )
                 )
             except EarmarkError as error:

@@ -196,14 +196,12 @@ class Trials:
         recording, slots = self._recorded(settings, said, old, recorder, rng)
         level = float(rng.uniform(*ATTACK_DBSPL_1M))
         wanted = _spread_out(_emitted(recording, level, self.place), self.place.path(ATTACK_M, rng))
-        issue = Issue(
+        issue = Issue.of(
+            old,
             session=rng.bytes(16).hex(),
             device="calibration",
             place="calibration",
             issued_at=NOW_S - DAY_S,
-            payload=old.payload,
-            hop_key=old.hop_key,
-            waveform=old.waveform,
             slots=slots,
         )
         return self._script(settings, wanted, rng, issue, recorder, name)

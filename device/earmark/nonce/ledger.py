@@ -42,6 +42,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from earmark.errors import LedgerError
 from earmark.files import flush_folder
 from earmark.nonce.bfsk.waveform import Bfsk, Nonce
+from earmark.nonce.carrier import Carrier
 from earmark.nonce.ledger_settings import LedgerSettings
 
 SCHEMA = 2
@@ -169,6 +170,29 @@ class Issue:
     hop_key: bytes = field(repr=False)
     waveform: str
     slots: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        carrier: Carrier,
+        *,
+        session: str,
+        device: str,
+        place: str,
+        issued_at: float,
+        slots: int | None = None,
+    ) -> Self:
+        """The issue of a nonce that was drawn; parameters and errors as of the class."""
+        return cls(
+            session=session,
+            device=device,
+            place=place,
+            issued_at=issued_at,
+            payload=carrier.payload,
+            hop_key=carrier.hop_key,
+            waveform=carrier.waveform,
+            slots=slots,
+        )
 
     def __post_init__(self) -> None:
         if not _SESSION.fullmatch(self.session):

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 from scipy import fft as transform
 
+from earmark import filters
 from earmark.signal import RATE_HZ, Signal
 
 LogMel: TypeAlias = NDArray[np.float32]
@@ -154,8 +155,7 @@ class FrontEnd:
 @cache
 def hann(size: int) -> NDArray[np.float32]:
     """The periodic Hann window, shape (size,), 0 to 1; read-only."""
-    window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(size) / size)
-    return _sealed(window)
+    return _sealed(filters.hann(size))
 
 
 @cache

@@ -482,14 +482,12 @@ def write_remembered(setup: Setup, path: Path, count: int = REMEMBERED) -> None:
 
 
 def _remembered(carrier: Carrier, rng: np.random.Generator, issued_at: float) -> Issue:
-    return Issue(
+    return Issue.of(
+        carrier,
         session=rng.bytes(16).hex(),
         device="earlier",
         place="household",
         issued_at=issued_at,
-        payload=carrier.payload,
-        hop_key=carrier.hop_key,
-        waveform=carrier.waveform,
         slots=round(float(rng.uniform(*REMEMBERED_S)) / carrier.slot_s),
     )
 

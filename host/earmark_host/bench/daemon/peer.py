@@ -22,6 +22,9 @@ from earmark_host.bench.daemon import process
 START_S = 60.0
 """Longest start, s: 2 measured."""
 
+STOP_S = 5.0
+"""Longest stop of one of its processes, s."""
+
 WORD = "alexa"
 """Earmark's wake word, which the peer has too."""
 
@@ -157,12 +160,7 @@ class Peer:
             self._server.close()
         for one in reversed(self._running):
             below = process.descendants(one.pid)
-            one.terminate()
-            try:
-                one.wait(5.0)
-            except subprocess.TimeoutExpired:
-                one.kill()
-                one.wait()
+            process.end(one, STOP_S)
             for pid in below[1:]:
                 _end_orphan(pid)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -47,6 +48,16 @@ def memory_mb(pid: int) -> dict[str, float]:
     return {
         names[key]: int(value.split()[0]) * 1024 / 1e6 for key, _, value in rows if key in names
     }
+
+
+def end(started: subprocess.Popen[bytes], longest_s: float) -> None:
+    """Have a process end, by force after `longest_s`, and wait until it has."""
+    started.terminate()
+    try:
+        started.wait(longest_s)
+    except subprocess.TimeoutExpired:
+        started.kill()
+        started.wait()
 
 
 def favour(pid: int) -> None:

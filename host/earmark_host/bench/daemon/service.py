@@ -17,8 +17,7 @@ import yaml
 
 from earmark.errors import EarmarkError
 from earmark.signal import RATE_HZ, Signal
-from earmark_host.bench.daemon import household
-from earmark_host.bench.daemon.process import favour
+from earmark_host.bench.daemon import household, process
 from earmark_host.bench.work import THREADS
 
 CARD_HZ = 48_000
@@ -79,7 +78,7 @@ class Service:
                 stderr=log,
                 start_new_session=True,
             )
-        favour(self._process.pid)
+        process.favour(self._process.pid)
         try:
             self.wait_for(lambda: LISTENS in self.log, START_S)
         except BaseException:
@@ -126,11 +125,5 @@ class Service:
         return True
 
     def _end(self) -> None:
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._process is not None:
+            process.end(self._process, STOP_S)

@@ -38,14 +38,12 @@ def issued(carrier: Carrier, session: str, issued_at: float, slots: int | None =
     issued_at : wall clock when its first sample was played (UTC, s).
     slots : how many were played; None while it plays.
     """
-    return Issue(
+    return Issue.of(
+        carrier,
         session=session,
         device="bench",
         place="household",
         issued_at=issued_at,
-        payload=carrier.payload,
-        hop_key=carrier.hop_key,
-        waveform=carrier.waveform,
         slots=slots,
     )
 
