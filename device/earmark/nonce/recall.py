@@ -16,7 +16,7 @@ from earmark.nonce.report import Report
 from earmark.nonce.settings import NonceSettings
 from earmark.nonce.spread import CHIPS, Bank, Find, SpreadCarrier, Trace
 from earmark.nonce.spread import search as search_codes
-from earmark.nonce.spread.naming import name
+from earmark.nonce.spread.naming import is_moved, name
 from earmark.signal import RATE_HZ, Signal
 
 MAX_SLOTS = 2400
@@ -171,9 +171,9 @@ def _codes(
     if chance > limit or find.bank is None:
         return nothing
     issues = [issue for issue in memory.coded(find.bank) if issue.session != playing.session]
-    if _is_own(find, find.bank, playing, issues):
-        return replace(nothing, chance=1.0, score=0.0, undetermined=True)
     issue, into_s = _named(find, find.bank, issues)
+    if issue is None and _is_own(find, find.bank, playing):
+        return replace(nothing, chance=1.0, score=0.0, undetermined=True)
     return StaleReport(
         searched=len(memory.banks),
         chance=chance,
@@ -209,25 +209,18 @@ def _hides(find: Find, playing: Playing, settings: NonceSettings) -> bool:
     return find.self_noise_db > settings.spread.max_self_noise_db and not deep
 
 
-def _is_own(find: Find, bank: Bank, playing: Playing, issues: Sequence[Issue]) -> bool:
+def _is_own(find: Find, bank: Bank, playing: Playing) -> bool:
     """Whether what stands out is the current nonce itself, where nobody expected it.
 
     After a loudspeaker that is later than `max_delay_s`, or a stream that lost some blocks, the
     trace says where it is not. An old one may lie under it, so nothing is determined then.
     """
-    carrier = playing.carrier
-    if not isinstance(carrier, SpreadCarrier):
+    carrier, report = playing.carrier, playing.report
+    if not isinstance(carrier, SpreadCarrier) or carrier.bank.name != bank.name:
         return False
-    if carrier.bank.name != bank.name:
-        return False
-    alike = [issue for issue in issues if len(issue.payload) == len(carrier.payload)]
-    found = name(
-        find.evidence,
-        bank,
-        [carrier.payload, *(issue.payload for issue in alike)],
-        [playing.slots, *(_slots(issue) for issue in alike)],
-    )
-    return found is not None and found.index == 0
+    codes = bank.codes(carrier.payload, 0, playing.slots)
+    into = round((find.starts_at_s - report.offset_s) * RATE_HZ / CHIPS)
+    return is_moved(find.evidence, codes, into if report.present else None)
 
 
 def _slots(issue: Issue) -> int:

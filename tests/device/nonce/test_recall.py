@@ -555,6 +555,29 @@ def test_the_current_nonce_where_nobody_expected_it_is_no_replay(
         assert stale.undetermined or (fault == "lost blocks" and stale.self_noise_db > 2.0)
 
 
+@pytest.mark.parametrize("at_s", [2.03, 2.2, 2.34])
+def test_two_slots_after_a_stumble_are_no_replay(
+    coded: Callable[..., Issue],
+    bank: Bank,
+    in_codes: InCodes,
+    played: Make,
+    heard: Make,
+    at_s: float,
+) -> None:
+    """Too few to tell one session of many by, yet the current nonce is known."""
+    carrier, settings = in_codes(33), NonceSettings()
+    out = played(carrier, 12)
+    sound = heard(out, snr_db=0.0)
+    at, jump = round(at_s * RATE_HZ), round(0.0213 * RATE_HZ)
+    recording = np.concatenate([sound[:at], sound[at + jump :]])
+    report = carrier.verify(recording, 0.0, 12)
+    cleaned = clean(recording, out, 0.0, report, carrier, settings)
+    memory = Memory([bank], [], lambda _: [coded(seed) for seed in range(34, 40)])
+    playing = Playing(CURRENT, carrier, 12, report)
+    stale = recall(cleaned.signal, playing, memory, settings)
+    assert (stale.found, stale.undetermined) == (False, True)
+
+
 # Failures
 
 

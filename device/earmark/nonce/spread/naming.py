@@ -30,6 +30,18 @@ _TRIES_AT_0 = np.pi**2 / 3.0
 """First slots are likely near 0: whoever records begins with the command. Slot n counts as this
 many tries times (n + 1) squared, so that all of them together keep to FALSE_NAME."""
 
+NEAR_SLOTS = 2
+"""A stream that lost or repeated blocks moves a nonce by this many slots at most: 0.5 s, the
+largest delay that is searched."""
+
+NEAR_SHARE = 0.5
+"""Prior probability that a moved nonce lies that near; the other half is for anywhere."""
+
+FALSE_MOVED = 0.05
+"""Accepted probability that another nonce of the bank is taken for the current one, moved. That
+recording is turned down all the same, as one in which nothing can be told. At 1 in 100, three
+slots would have to be read, and a stream that stumbles late leaves two."""
+
 
 @dataclass(frozen=True, order=True)
 class Name:
@@ -96,6 +108,37 @@ def name(
     best, _, found = min(fits)
     rival = min((fit for fit, _, other in fits if other.index != found.index), default=np.inf)
     return found if best < rival and best * len(payloads) <= FALSE_NAME else None
+
+
+def is_moved(evidence: NDArray[np.float32], codes: NDArray[np.int64], expected: int | None) -> bool:
+    """Whether it is the current nonce, elsewhere than it was found to be.
+
+    Bayes factor of its codes over codes drawn at random, averaged over the first slots that it may
+    have: at most ``FALSE_MOVED`` of other nonces reach one over that (Markov's inequality).
+
+    Parameters
+    ----------
+    evidence : log e-value of every code in every slot that stood out, shape (slots, CODES).
+    codes : the code of each slot of the current nonce, shape (played slots,).
+    expected : the slot that was played where the evidence begins, or None if that is not known.
+    """
+    rows = evidence.astype(np.float64)
+    gain = rows - np.logaddexp.reduce(rows, axis=1, keepdims=True) + np.log(CODES)
+    firsts = np.arange(1 - len(rows), codes.size)
+    odds = np.array([_odds(gain, codes, int(first)) for first in firsts])
+    anywhere = float(np.mean(odds)) if odds.size else 0.0
+    if expected is None:
+        return anywhere >= 1.0 / FALSE_MOVED
+    close = odds[np.abs(firsts - expected) <= NEAR_SLOTS].sum() / (2 * NEAR_SLOTS + 1)
+    factor = NEAR_SHARE * float(close) + (1.0 - NEAR_SHARE) * anywhere
+    return factor >= 1.0 / FALSE_MOVED
+
+
+def _odds(gain: NDArray[np.float64], codes: NDArray[np.int64], first: int) -> float:
+    """Bayes factor if the evidence begins with this slot; unplayed slots say nothing."""
+    slot = first + np.arange(len(gain))
+    inside = (slot >= 0) & (slot < codes.size)
+    return float(np.exp(min(gain[inside, codes[slot[inside]]].sum(), 700.0)))
 
 
 def _chances(seen: NDArray[np.int64]) -> NDArray[np.float64]:

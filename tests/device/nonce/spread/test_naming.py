@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from earmark.nonce.spread import Bank
-from earmark.nonce.spread.naming import SURE_NATS, Name, name
+from earmark.nonce.spread.naming import FALSE_MOVED, NEAR_SLOTS, SURE_NATS, Name, is_moved, name
 from earmark.nonce.spread.shape import CODES
 
 Evidence = NDArray[np.float32]
@@ -177,3 +177,51 @@ def test_a_very_long_find(bank: Bank, slots: int) -> None:
     assert found(bank, evidence_of(codes), payloads, slots) == Name(4, 0)
     nobody = np.random.default_rng(1).integers(0, CODES, slots)
     assert found(bank, evidence_of(nobody), payloads, slots) is None
+
+
+# The current one, moved
+
+
+@pytest.mark.parametrize("moved", [-NEAR_SLOTS, 0, 1, NEAR_SLOTS])
+@pytest.mark.parametrize("first", [0, 6, 10])
+def test_two_slots_near_where_they_should_be_are_the_current_ones(
+    bank: Bank, first: int, moved: int
+) -> None:
+    codes = bank.codes(issued(1)[0], 0, 12)
+    assert is_moved(evidence_of(codes[first : first + 2]), codes, first + moved)
+
+
+def test_one_slot_is_not_enough(bank: Bank) -> None:
+    codes = bank.codes(issued(1)[0], 0, 12)
+    assert not is_moved(evidence_of(codes[4:5]), codes, 4)
+
+
+@pytest.mark.parametrize("expected", [None, 11])
+def test_far_away_takes_more_slots(bank: Bank, expected: int | None) -> None:
+    codes = bank.codes(issued(1)[0], 0, 12)
+    assert is_moved(evidence_of(codes[2:6]), codes, expected)
+    assert not is_moved(evidence_of(codes[2:3]), codes, expected)
+
+
+def test_noise_around_the_moved_one(bank: Bank) -> None:
+    codes = bank.codes(issued(1)[0], 0, 12)
+    rows = np.concatenate([evidence_of([3], lead=0.5), evidence_of(codes)])
+    assert is_moved(rows, codes, 0)
+
+
+@pytest.mark.parametrize("slots", [2, 3, 8])
+@pytest.mark.parametrize("expected", [None, 0, 5])
+def test_another_nonce_is_seldom_taken_for_the_current_one(
+    bank: Bank, slots: int, expected: int | None
+) -> None:
+    codes = bank.codes(issued(1)[0], 0, 12)
+    others = issued(400, seed=3)
+    taken = [is_moved(evidence_of(bank.codes(o, 3, slots)), codes, expected) for o in others]
+    assert np.mean(taken) <= FALSE_MOVED + 2 * np.sqrt(FALSE_MOVED / len(others))
+
+
+def test_nothing_is_not_moved(bank: Bank) -> None:
+    codes = bank.codes(issued(1)[0], 0, 12)
+    assert not is_moved(np.zeros((0, CODES), np.float32), codes, 0)
+    assert not is_moved(evidence_of(codes), codes[:0], 0)
+    assert not is_moved(np.zeros((12, CODES), np.float32), codes, 0)
