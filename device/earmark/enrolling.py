@@ -14,6 +14,7 @@ from concurrent.futures import Executor
 
 from earmark.audio import AudioPort, WavPort
 from earmark.config import Config
+from earmark.control import MuteFile
 from earmark.daemon import build, drive, open_audio, work_executor
 from earmark.feedback import Feedback
 from earmark.forward import Command
@@ -182,6 +183,12 @@ def enrol(
         A part cannot work as it is configured, the stream broke, the person cannot be enrolled,
         or it was stopped. Nothing is kept then.
     """
+    if MuteFile(config.control.mute_file).muted:
+        raise EnrolmentError(
+            "nobody was enrolled, as the microphone is muted",
+            "unmute it while the service runs (earmark unmute), then stop the service and begin"
+            " again",
+        )
     vault = vault or Vault.of(config.speaker)
     speaker = speaker or SpeakerModel.open(config.speaker.model)
     enrolment = Enrolment(

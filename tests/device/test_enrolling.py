@@ -14,6 +14,7 @@ import soundfile
 from earmark import enrolling
 from earmark.audio import RoomConditions, SimulatedRoom, load_room
 from earmark.config import Config
+from earmark.control import MuteFile
 from earmark.daemon import InlineExecutor
 from earmark.demo.clips import Clips
 from earmark.enrolling import REQUIRED, Nowhere, Phrases, enrol
@@ -46,6 +47,7 @@ def config(tmp_path: Path, speaker_section: dict[str, object]) -> Config:
             "keys": {"path": tmp_path / "keys.json"},
             "memory": {"folder": tmp_path / "memory"},
             "forward": {"folder": tmp_path / "commands"},
+            "control": {"mute_file": tmp_path / "muted"},
             "speaker": {**speaker_section, "enrolment": {"phrases": 4, "max_tries": 6}},
         }
     )
@@ -182,6 +184,14 @@ def test_beside_a_running_daemon_it_is_refused(held: Any, kitchen: Any, config: 
     with pytest.raises(MemoryStoreError, match="stop the daemon first"):
         held(kitchen(), 1.0)
     memory.close()
+
+
+def test_a_muted_microphone_hears_nobody(held: Any, kitchen: Any, config: Config) -> None:
+    mute = config.control.mute_file
+    assert mute is not None
+    MuteFile(mute).keep(True)
+    with pytest.raises(EnrolmentError, match=r"is muted: .*earmark unmute"):
+        held(kitchen(), 1.0)
 
 
 def test_a_file_that_ends_enrols_nobody(config: Config, vault: Vault, tmp_path: Path) -> None:

@@ -6,6 +6,9 @@ that, and before a command was allowed, is an ``info`` or a ``pong``: the ``dete
 word goes out with the allowed command, not when the wake word is heard, so that nobody learns from
 the link that somebody spoke.
 
+An ``error`` names no command. One that comes before the peer has begun to ``transcribe`` may be of
+the intent or the answer of the command before, if that was not over.
+
 ::
 
     IDLE  -- run-satellite --> READY -- command() --> RUNNING -- transcript --> READY  (Arrived)
@@ -101,6 +104,10 @@ class SatelliteMachine:
         self._info = info
         self._served = False
         self._answering = False
+        self._begun = False
+        """The peer has begun to transcribe the command."""
+        self._trailing = False
+        """The command before was understood, and its intent or answer may still fail."""
         self.phase = Phase.IDLE
 
     def command(self) -> None:
@@ -114,6 +121,7 @@ class SatelliteMachine:
         if self.phase is not Phase.READY:
             raise RuntimeError(f"a command in phase {self.phase.value}")
         self.phase = Phase.RUNNING
+        self._begun = False
 
     def received(self, event: Event) -> tuple[Output, ...]:
         """What follows from an event of the peer. Events that mean nothing here are passed over.
@@ -146,14 +154,24 @@ class SatelliteMachine:
         failed = (Failed("it paused this satellite"),) if was is Phase.RUNNING else ()
         return (*failed, Serves(False))
 
+    def _transcribe(self, event: Event) -> tuple[Output, ...]:
+        self._begun = True
+        return ()
+
     def _transcript(self, event: Event) -> tuple[Output, ...]:
         if self.phase is not Phase.RUNNING:
             return ()
         self.phase = Phase.READY
+        self._trailing = True
         return (Arrived(),)
 
     def _error(self, event: Event) -> tuple[Output, ...]:
+        trailing, self._trailing = self._trailing, False
         if self.phase is not Phase.RUNNING:
+            return ()
+        if trailing and not self._begun:
+            # Told that it failed, the person would say it again, and it be carried out twice.
+            # Was it this one's after all, then its transcript is missed in time.
             return ()
         self.phase = Phase.READY
         return (Failed(f"it refused the command{code_of(event)}"),)
@@ -172,6 +190,7 @@ class SatelliteMachine:
 
     def _audio_stop(self, event: Event) -> tuple[Output, ...]:
         answering, self._answering = self._answering, False
+        self._trailing = self._trailing and not answering  # the answer comes last
         return (AnswerEnds(),) if answering else ()
 
     _REACTIONS: ClassVar[dict[str, Callable[[SatelliteMachine, Event], tuple[Output, ...]]]] = {
@@ -179,11 +198,12 @@ class SatelliteMachine:
         "ping": _ping,
         "run-satellite": _run,
         "pause-satellite": _pause,
+        "transcribe": _transcribe,
         "transcript": _transcript,
         "error": _error,
         "audio-start": _audio_start,
         "audio-chunk": _audio_chunk,
         "audio-stop": _audio_stop,
     }
-    """``transcribe``, ``voice-started``, ``voice-stopped``, ``synthesize``, ``detect``, timers and
+    """``voice-started``, ``voice-stopped``, ``synthesize``, ``detect``, timers and
     whatever comes with later versions need no reaction."""

@@ -90,6 +90,42 @@ def test_a_command_runs_until_an_error() -> None:
     assert made.received(Error("later").event()) == ()
 
 
+def second() -> SatelliteMachine:
+    """A second command runs; the first was understood, and its answer is due."""
+    made = machine(Phase.RUNNING)
+    made.received(Transcript("x").event())
+    made.command()
+    return made
+
+
+def test_an_error_of_the_command_before_is_not_this_ones() -> None:
+    """Home Assistant goes on with intent and answer after the transcript; both may fail."""
+    made = second()
+    assert made.received(Error("x", "intent-failed").event()) == ()
+    assert made.phase is Phase.RUNNING
+    assert made.received(Error("x", "stt-no-text").event()) != ()  # one command fails once
+    assert made.phase is Phase.READY
+
+
+@pytest.mark.parametrize("before", [[Transcribe().event()], [START, CHUNK, STOP]])
+def test_an_error_after_that_is_this_ones(before: list[Event]) -> None:
+    """It transcribes this one already, or the answer was heard to its end."""
+    made = second()
+    for event in before:
+        made.received(event)
+    (output,) = made.received(Error("x", "stt-no-text").event())
+    assert isinstance(output, Failed)
+
+
+def test_an_error_between_two_commands_is_the_first_ones() -> None:
+    made = machine(Phase.RUNNING)
+    made.received(Transcript("x").event())
+    assert made.received(Error("x", "tts-failed").event()) == ()
+    made.command()
+    (output,) = made.received(Error("x", "stt-no-text").event())
+    assert isinstance(output, Failed)
+
+
 @pytest.mark.parametrize("phase", [Phase.IDLE, Phase.RUNNING])
 def test_a_command_out_of_place_is_a_mistake_of_ours(phase: Phase) -> None:
     with pytest.raises(RuntimeError, match=phase.value):
