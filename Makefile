@@ -47,7 +47,7 @@ test-e2e: $(TRAINING) $(ROOM) ## the daemon on a real audio server in a virtual 
 test-ha: $(STAMP) $(HA)/.stamp ## our satellite with a Home Assistant, which gets an environment of its own
 	@$(HA)/bin/python -m pytest -c tests/ha/pytest.ini $(ARGS) tests/ha
 
-test-deb: $(STAMP) ## make the .deb, install it in a Debian 12 and try it: ARCH=amd64|arm64 DEB=<file>
+test-deb: $(STAMP) ## make the .debs, install them in a Debian 12 and try them: ARCH=amd64|arm64 DEB=<file>
 	@DEB="$(DEB)" .ci/test-deb $(or $(ARCH),amd64)
 
 lint: $(TRAINING) ## ruff, its formatter and mypy --strict

@@ -58,6 +58,8 @@ LEVEL = {
 
 CALIBRATION_LEVEL = {
     "declared": 0,
+    "owner": 0,
+    "sealed": 0,
     "record": 1,
     "measure": 2,
     "report": 2,

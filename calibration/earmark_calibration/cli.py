@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from earmark import __version__
 from earmark.errors import EarmarkError, one_line
 from earmark_calibration import report_command
 
@@ -46,9 +47,19 @@ ConfigFile = Annotated[
 ]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"earmark-calibrate {__version__}")
+        raise typer.Exit
+
+
 @app.callback(invoke_without_command=True)
 def calibrate(
     context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
     config: ConfigFile = None,
     profile: Annotated[
         str, typer.Option(metavar="NAME", help="What matters most: quiet, normal or payment.")
@@ -108,6 +119,7 @@ def calibrate(
     if profile not in list(Profile):
         raise EarmarkError(f"there is no profile {profile!r}", "take quiet, normal or payment")
     settings, real = _settings(config, room, simulated)
+    out = out.absolute()  # it is named where --resume has to find it again
     wish = Wish(
         profile=Profile(profile),
         out=out,

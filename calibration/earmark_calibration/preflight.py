@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 from earmark.config import Config
@@ -10,6 +11,7 @@ from earmark.control import NoDaemon, Request, ask
 from earmark.doctor import Found, Grade, around, within
 from earmark.errors import EarmarkError
 from earmark.signal import FLOOR_DBFS, Signal, level_dbfs
+from earmark_calibration.sealed import credentials
 from earmark_calibration.settings import folder_of
 
 BLOCKING = frozenset(
@@ -38,7 +40,8 @@ def preflight(config: Config, config_path: Path | None, *, hardware: bool) -> li
     """
     found = around(config)
     if hardware:
-        found += [one for one in within(config) if one.name in ("space", "people")]
+        with credentials(config.speaker) as environ:
+            found += [one for one in within(config, environ) if one.name in ("space", "people")]
         found += [_daemon(config), _mute(config)]
     found.append(_folder(config_path))
     return found
@@ -102,4 +105,9 @@ def _folder(config_path: Path | None) -> Found:
     folder = folder_of(config_path)
     if folder.exists() and not folder.is_dir():
         return Found("settings folder", Grade.FAIL, f"{folder} is no folder", "move it away")
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not os.access(there, os.W_OK):
+        # A dry run needs it not; any other would fail at its very end.
+        do = "sudo earmark-calibrate, or only look: --dry-run"
+        return Found("settings folder", Grade.WARN, f"{folder} may not be written by you", do)
     return Found("settings folder", Grade.OK, f"{folder}")

@@ -86,9 +86,10 @@ def page(
 
 def _write(file: Path, text: str) -> None:
     from earmark.files import replace_file
+    from earmark_calibration.owner import give
 
     try:
-        replace_file(file, text.encode(), lambda _: None)
+        replace_file(file, text.encode(), give)
     except OSError as error:
         raise EarmarkError(
             f"{file} cannot be written ({error.strerror or error})", "name another file"

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Protocol
 
 import soundfile
 
+from earmark import __file__ as program
 from earmark import __version__
 from earmark.audio import AudioPort
 from earmark.config import Config
@@ -52,6 +52,7 @@ from earmark_calibration.choose.thresholds import (
 from earmark_calibration.choose.trial import NOW_S, Script, Seen, Trials, source
 from earmark_calibration.declared import Band, Declared, Outcome
 from earmark_calibration.measure import MAX_SOUND_S, Measured, Progress, Reference, Rig, measure
+from earmark_calibration.owner import give, make_folder
 from earmark_calibration.preflight import LISTEN_S, levels, preflight, stops
 from earmark_calibration.record import (
     Choice,
@@ -413,9 +414,10 @@ class Calibration:
             return
         path = folder / f"{name}.wav"
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(folder, mode=0o700)
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
             with open(os.open(path, flags, 0o600), "wb") as file:
+                give(file.fileno())
                 soundfile.write(file, recording, RATE_HZ, subtype="PCM_16", format="WAV")
         except (OSError, soundfile.LibsndfileError) as error:
             raise EarmarkError(
@@ -522,14 +524,12 @@ def serial() -> str | None:
         return platform.node()[:64] or None
 
 
-def _program_sha256() -> str | None:
-    """Hash over the hashes that the package was installed with."""
-    try:
-        files = metadata.distribution("earmark").files or []
-    except metadata.PackageNotFoundError:
-        return None
-    lines = sorted(f"{file} {file.hash.value}" for file in files if file.hash)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else None
+def _program_sha256() -> str:
+    """Hash over the device's modules, however they were installed."""
+    root = Path(program).parent
+    modules = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.py"))
+    lines = (f"{name} {hashlib.sha256((root / name).read_bytes()).hexdigest()}" for name in modules)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _model_sha256(config: Config) -> str | None:

@@ -33,6 +33,9 @@ SIGN_OFF = "80-calibration.json"
 READABLE = 0o644
 """Mode of both: the service reads its settings as a user of its own. They hold no secrets."""
 
+LISTED = 0o755
+"""Mode of their folder, should it not be there, for the same reason."""
+
 MAX_BYTES = 1024 * 1024
 """Largest file of ours that is read back."""
 
@@ -165,7 +168,9 @@ def apply(
         ) from None
     kept = _text(folder / SIGN_OFF)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            folder.chmod(LISTED)  # whatever the umask
         # The way back is written first.
         _write(folder / SIGN_OFF, signed.model_dump_json(indent=2) + "\n")
         _write(folder / DROP_IN, text)

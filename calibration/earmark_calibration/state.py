@@ -22,6 +22,7 @@ from earmark_calibration.choose.choice import Priced
 from earmark_calibration.choose.place import Place
 from earmark_calibration.choose.play import Trial
 from earmark_calibration.choose.thresholds import Draws, Marks
+from earmark_calibration.owner import give, make_folder
 from earmark_calibration.record import Curve, Fault, Measurement, Number, Profile, Text
 
 FILE = "run.json"
@@ -143,8 +144,8 @@ def save(state: State, folder: Path) -> None:
         The folder cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / FILE, state.model_dump_json().encode(), lambda _: None)
+        make_folder(folder)
+        replace_file(folder / FILE, state.model_dump_json().encode(), give)
         flush_folder(folder)
     except OSError as error:
         raise StateError(

@@ -22,37 +22,51 @@ def _deb(
     ),
     python: Python = "3.11",
     wheels: Wheels = Path("out/wheels"),
+    part: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only this one: device or calibrate."),
+    ] = None,
     maintainer: Annotated[
         str | None, typer.Option(help="Who answers for it: 'Name <name@example.org>'.")
     ] = None,
 ) -> None:
-    """Make an installable .deb with the device part and all that it imports."""
+    """Make installable .debs: the device part, and the technician's tool that goes beside it."""
     from earmark_host.package.control import MAINTAINER
     from earmark_host.package.deb import build_deb
+    from earmark_host.package.part import PARTS, part_of
     from earmark_host.package.project import Project
     from earmark_host.package.target import Target
 
-    made = build_deb(
-        Project.open(),
-        Target.of(arch, python),
-        out,
-        wheels,
-        environ=os.environ,
-        maintainer=maintainer or MAINTAINER,
-    )
-    typer.echo(f"{made.path}  {made.size_bytes / 1e6:.1f} MB, {made.wheels} wheels inside")
-    typer.echo(f"SHA-256 {made.sha256}")
+    for one in PARTS if part is None else (part_of(part),):
+        made = build_deb(
+            Project.open(),
+            Target.of(arch, python),
+            out,
+            wheels,
+            part=one,
+            environ=os.environ,
+            maintainer=maintainer or MAINTAINER,
+        )
+        typer.echo(f"{made.path}  {made.size_bytes / 1e6:.1f} MB, {made.wheels} wheels inside")
+        typer.echo(f"SHA-256 {made.sha256}")
 
 
 @app.command("lock")
 def _lock(python: Python = "3.11", wheels: Wheels = Path("out/wheels")) -> None:
-    """Choose and pin the wheels that a package has, after pyproject.toml has changed."""
+    """Choose and pin the wheels that the packages have, after pyproject.toml has changed."""
     from earmark_host.package.lock import path_of
+    from earmark_host.package.part import DEVICE, PARTS
     from earmark_host.package.pip import resolve
     from earmark_host.package.project import Project
     from earmark_host.package.target import Arch
 
-    lock = resolve(Project.open(), python, wheels)
-    path = path_of(python)
-    path.write_text(lock.to_json(), encoding="utf-8")
-    typer.echo(f"{path}  {len(lock.wheels[Arch.AMD64])} wheels for each of {', '.join(Arch)}")
+    device = resolve(Project.open(), python, wheels)
+    for part in PARTS:
+        lock = (
+            device
+            if part is DEVICE
+            else resolve(Project.open(), python, wheels, part=part, beside=device)
+        )
+        path = path_of(python, part)
+        path.write_text(lock.to_json(), encoding="utf-8")
+        typer.echo(f"{path}  {len(lock.wheels[Arch.AMD64])} wheels for each of {', '.join(Arch)}")

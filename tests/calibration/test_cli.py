@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from earmark import __version__
 from earmark.config import load
 from earmark.doctor import Found, Grade
 from earmark.errors import EarmarkError
@@ -131,6 +132,21 @@ def test_what_is_asked_for_arrives(fake: type[Fake], tmp_path: Path) -> None:
         assert fake.wish.dry == dry
     invoke("--simulated", "--out", str(tmp_path))
     assert fake.wish.raw is None
+
+
+def test_reports_are_named_with_their_folder(
+    fake: type[Fake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--resume and whoever copies them off the device have to find them."""
+    monkeypatch.chdir(tmp_path)
+    fake.ends = done(record(), tmp_path)
+    invoke("--simulated")
+    assert fake.wish.out == tmp_path / "earmark-calibration"
+
+
+def test_the_version_is_that_of_the_device_part() -> None:
+    ended = invoke("--version")
+    assert (ended.exit_code, ended.stdout) == (0, f"earmark-calibrate {__version__}\n")
 
 
 def test_an_unknown_profile_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,17 @@ def test_a_settings_folder_that_is_a_file_stops_it(tmp_path: Path) -> None:
     (tmp_path / "earmark.d").touch()
     found = preflight(config(tmp_path), tmp_path / "earmark.yaml", hardware=False)
     assert [one.name for one in stops(found)] == ["settings folder"]
+
+
+def test_without_the_right_to_write_the_settings_it_is_said_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(os, "access", lambda path, mode: asked.append((path, mode)))
+    found = preflight(config(tmp_path), tmp_path / "earmark.yaml", hardware=False)
+    assert asked == [(tmp_path, os.W_OK)]
+    assert stops(found) == []  # a dry run writes none
+    assert "sudo earmark-calibrate" in named(found, "settings folder").do
 
 
 def test_silence_and_clipping_stop_it_with_advice() -> None:

@@ -55,6 +55,17 @@ def tree(path: Path) -> dict[str, bytes]:
     }
 
 
+def test_the_service_may_read_a_folder_that_was_made_here(main: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write(main)
+    finally:
+        os.umask(before)
+    folder = main.with_suffix(".d")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert stat.S_IMODE((folder / DROP_IN).stat().st_mode) == 0o644
+
+
 def test_the_device_reads_what_was_chosen_and_the_owners_file_is_untouched(main: Path) -> None:
     before = main.read_bytes()
     write(main)

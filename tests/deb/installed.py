@@ -1,4 +1,4 @@
-"""The package, installed for real with dpkg in a Debian 12, as a device has it. `make test-deb`.
+"""The packages, installed for real with dpkg in a Debian 12, as a device has it. `make test-deb`.
 
 Not part of `make test`: it takes minutes, root rights and a network. Each test goes on from where
 the one before left the same root; -x stops at the first that fails.
@@ -70,13 +70,14 @@ def made_root(arch: str, *options: str) -> Path:
     return packed
 
 
-def made_package(arch: str) -> Path:
-    """The package DEB, or one made by the command that makers use."""
+def made_package(arch: str, part: str = "device") -> Path:
+    """The package DEB or the technician's beside it; else one made by the makers' command."""
     if given := os.environ.get("DEB"):
-        return Path(given)
+        beside = Path(given).name.replace("earmark_", "earmark-calibrate_", 1)
+        return Path(given) if part == "device" else Path(given).with_name(beside)
     command = shutil.which("earmark-host", path=str(Path(sys.executable).parent))
     assert command, "earmark-host is not installed beside this Python: make setup"
-    words = [command, "package", "deb", "--arch", arch, "--out", str(BUILD)]
+    words = [command, "package", "deb", "--arch", arch, "--part", part, "--out", str(BUILD)]
     ended = subprocess.run(
         [*words, "--wheels", str(BUILD / "wheels")], capture_output=True, text=True, check=False
     )
@@ -126,6 +127,38 @@ def package(debian: Path, bare: set[str]) -> Path:
     return Path("/tmp") / made.name
 
 
+@pytest.fixture(scope="module")
+def calibrate(debian: Path, bare: set[str]) -> Path:
+    """The technician's package, likewise."""
+    made = made_package("amd64", "calibrate")
+    shutil.copy(made, debian / "tmp")
+    return Path("/tmp") / made.name
+
+
+def test_the_technicians_tool_does_not_go_without_the_device_part(
+    debian: Path, calibrate: Path, bare: set[str]
+) -> None:
+    refused(debian, calibrate, "earmark is not installed")
+    assert files_of(debian) == bare
+
+
+def refused(debian: Path, package: Path, why: str) -> None:
+    """See that dpkg does not set the package up, and that nothing is left of the attempt."""
+    ended = dpkg(debian, "-i", str(package))
+    assert ended.returncode == 1
+    assert "dependency problems" in ended.stderr
+    told = inside(debian, "dpkg", "-s", "earmark-calibrate").stdout
+    assert "Status: install ok unpacked" in told
+    if "not installed" in why:
+        ended = inside(debian, "earmark-calibrate", "--version")
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert ended.stderr.endswith("there is none: install both in one version\n")
+    else:
+        assert why in ended.stderr
+    assert dpkg(debian, "-P", "earmark-calibrate").returncode == 0
+    assert not (debian / "usr/lib/earmark-calibrate").exists()
+
+
 def test_it_installs_without_network_and_without_systemd_running(
     debian: Path, package: Path
 ) -> None:
@@ -165,6 +198,11 @@ def test_portaudio_is_found(debian: Path) -> None:
     assert "sound card" in ended.stderr
 
 
+def test_doctor_finds_the_tested_versions(debian: Path) -> None:
+    told = inside(debian, "earmark", "doctor").stdout
+    assert re.search(r"packages +\d+ packages, all of the tested versions", told), told
+
+
 def test_the_demo_ends_as_expected(debian: Path) -> None:
     words = ["demo", "--quick", "--out", "/tmp/demo", "--json", "/tmp/demo.json"]
     ended = inside(debian, "earmark", *words)
@@ -201,32 +239,172 @@ WantedBy=multi-user.target
 
 def test_it_runs_boxed_in_under_systemd(debian: Path) -> None:
     """The whole unit, in a container that boots: users, devices, system calls, journal, key."""
+    simulated = debian / "etc/earmark/earmark.d/try.yaml"
+    simulated.write_text("audio: {kind: simulated}\n")
+    said = booted(debian, PROBE)
+    shutil.rmtree(debian / "var/lib/private/earmark")
+    simulated.unlink()
+    for line in ("state active", "CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"):
+        assert line in said, said
+    assert "\nearmark-people-key\n" in said
+    assert "Nobody is enrolled." in said
+
+
+def booted(debian: Path, unit: str) -> str:
+    """Boot the Debian with one more unit, which ends it; what that has printed."""
     nspawn = shutil.which("systemd-nspawn")
     assert nspawn, "this test needs systemd-nspawn: sudo apt install systemd-container"
-    added = {
-        "etc/earmark/earmark.d/try.yaml": "audio: {kind: simulated}\n",
-        "etc/systemd/system/probe.service": PROBE,
-    }
-    for name, text in added.items():
-        (debian / name).parent.mkdir(parents=True, exist_ok=True)
-        (debian / name).write_text(text)
+    probe = debian / "etc/systemd/system/probe.service"
+    probe.write_text(unit)
     wanted = debian / "etc/systemd/system/multi-user.target.wants/probe.service"
     wanted.symlink_to("../probe.service")
     options = ["--register=no", "--keep-unit", "--boot", "--private-network", "--console=pipe"]
     # In a mount namespace of its own: it leaves mounts behind otherwise.
     command = ["unshare", "--mount", nspawn, f"--directory={debian}", *options]
     ended = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=400, stdin=subprocess.DEVNULL
+        command, capture_output=True, text=True, check=False, timeout=900, stdin=subprocess.DEVNULL
     )
-    said = (debian / "var/log/probe.txt").read_text()
-    shutil.rmtree(debian / "var/lib/private/earmark")
-    for path in (*map(debian.joinpath, added), wanted, debian / "var/log/probe.txt"):
+    printed = debian / "var/log/probe.txt"
+    said = printed.read_text()
+    for path in (probe, wanted, printed):
         path.unlink()
     assert ended.returncode == 0, ended.stdout[-2000:] + said
-    for line in ("state active", "CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"):
+    return said
+
+
+ENROLLED = """\
+import sys, time
+sys.path.insert(0, "/usr/lib/earmark")
+import numpy as np
+from earmark.config import load
+from earmark.speaker import Person, SpeakerModel, Vault
+settings = load().speaker
+model = SpeakerModel.open(settings.model)
+noise = np.random.default_rng(1).standard_normal((5, model.cohort.shape[1]))
+phrases = model.cohort[3] + 0.02 * noise
+phrases = (phrases / np.linalg.norm(phrases, axis=1, keepdims=True)).astype(np.float32)
+Vault.of(settings).add(Person("0123abcd", "Ada", time.time(), time.time(), model.id, phrases))
+"""
+"""Puts somebody into the vault, with whichever key there is."""
+
+VISIT = """\
+[Unit]
+After=earmark.service
+[Service]
+Type=oneshot
+TimeoutStartSec=800
+StandardOutput=file:/var/log/probe.txt
+StandardError=inherit
+WorkingDirectory=/home/kim
+Environment=SUDO_USER=kim SUDO_UID=1000 SUDO_GID=1000
+ExecStart=sh -c 'earmark-admin people key create && \\
+    /usr/bin/python3.11 -BIS /root/enrolled.py && \\
+    systemd-creds encrypt --with-key=host --name=earmark-people-key /var/lib/earmark/people.key \\
+        /etc/credstore.encrypted/earmark-people-key && \\
+    rm /var/lib/earmark/people.key && systemctl restart earmark && \\
+    earmark-admin people list; \\
+    earmark-calibrate --yes; echo "beside the service: $$?"; \\
+    systemctl stop earmark; \\
+    earmark-calibrate --yes; echo "calibrated: $$?"; \\
+    systemctl start earmark; echo "state $$(systemctl is-active earmark)"; \\
+    earmark-admin config check; earmark-admin config show | grep 80-calibration; \\
+    echo "root has left: $$(find /var/lib/private/earmark -user root)"; \\
+    echo "in memory: $$(ls /run | grep earmark-calibrate)"'
+ExecStopPost=systemctl poweroff
+[Install]
+WantedBy=multi-user.target
+"""
+"""What a technician does (sudo is not there, its words are), on a device whose key is sealed."""
+
+
+def test_a_technician_brings_the_tool(debian: Path, calibrate: Path) -> None:
+    ended = dpkg(debian, "-i", str(calibrate))
+    assert ended.returncode == 0, ended.stderr
+    assert "dpkg: warning" not in ended.stderr
+    assert inside(debian, "dpkg", "--audit").stdout == ""
+    assert inside(debian, "dpkg", "--verify", "earmark-calibrate").stdout == ""
+    told = inside(debian, "earmark-calibrate", "--version").stdout
+    assert told == f"earmark-calibrate {inside(debian, 'earmark', '--version').stdout.split()[1]}\n"
+    assert "--resume" in inside(debian, "earmark-calibrate", "--help").stdout
+    # What is flashed cannot import it.
+    code = "import sys; sys.path.insert(0, '/usr/lib/earmark'); import earmark_calibration"
+    ended = inside(debian, "/usr/bin/python3.11", "-BIS", "-c", code)
+    assert "No module named 'earmark_calibration'" in ended.stderr
+
+
+def test_a_technicians_visit(debian: Path) -> None:
+    """Stop, calibrate, start: where the settings and the reports go, and who may read them."""
+    simulated = debian / "etc/earmark/earmark.d/try.yaml"
+    simulated.write_text("audio: {kind: simulated}\n")
+    home, script = debian / "home/kim", debian / "root/enrolled.py"
+    home.mkdir()
+    os.chown(home, 1000, 1000)
+    script.write_text(ENROLLED)
+    said = booted(debian, VISIT)
+    script.unlink()
+    assert "  Ada\n" in said, said
+    assert "sudo systemctl stop earmark, and start it again afterwards\n" in said, said
+    assert "beside the service: 2" in said
+    for line in (
+        "calibrated: 0",
+        "Report: /home/kim/earmark-calibration/calibration-",
+        "1 enrolled; the key fits the vault",
+        "state active",
+        "The settings are valid.",
+        "# /etc/earmark/earmark.d/80-calibration.yaml:",
+        "root has left: \n",
+        "in memory: \n",
+    ):
         assert line in said, said
-    assert "\nearmark-people-key\n" in said
-    assert "Nobody is enrolled." in said
+    assert "Traceback" not in said
+
+    written = sorted((home / "earmark-calibration").iterdir())
+    assert [path.suffix for path in written] == [".html", ".json"]
+    for path in (written[0].parent, *written):
+        about = path.stat()
+        assert (about.st_uid, about.st_gid) == (1000, 1000)
+        assert path.is_dir() or about.st_mode & 0o777 == 0o600
+    report = json.loads(written[1].read_text())
+    assert report["applied"]
+    assert report["device"]["program_sha256"]
+    (speaker,) = (one for one in report["thresholds"] if one["name"] == "speaker.threshold")
+    assert speaker["frr"]["n"] == 5, speaker
+    assert "Ada" not in written[1].read_text()
+
+
+def test_the_service_may_read_what_was_set(debian: Path) -> None:
+    """As a user of its own that has no rights to anything."""
+    nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    ended = inside(debian, *nobody, "earmark", "config", "check")
+    assert ended.stdout == "The settings are valid.\n", ended.stderr
+    shown = inside(debian, *nobody, "earmark", "config", "show").stdout
+    assert "80-calibration.yaml:" in shown
+    assert "kim" in inside(debian, "earmark-calibrate", "show").stdout
+
+
+def test_the_tool_leaves_and_what_it_set_stays(debian: Path, calibrate: Path) -> None:
+    # Not before the tool: it would be left without what it calls.
+    ended = dpkg(debian, "-r", "earmark")
+    assert ended.returncode == 1
+    assert "earmark-calibrate depends on earmark" in ended.stderr
+    assert inside(debian, "earmark", "--version").returncode == 0
+    there = files_of(debian)
+    inside_it = inside(debian, "dpkg", "-L", "earmark-calibrate").stdout.splitlines()
+    ended = dpkg(debian, "-P", "earmark-calibrate")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    gone = there - files_of(debian)
+    assert gone == {path.lstrip("/") for path in inside_it if "earmark-calibrate" in path}
+    assert not [path for path in files_of(debian) if "earmark-calibrate" in path]
+    assert (debian / "etc/earmark/earmark.d/80-calibration.yaml").is_file()
+
+    assert dpkg(debian, "-i", str(calibrate)).returncode == 0
+    assert inside(debian, "earmark-calibrate", "undo", "--yes").returncode == 0
+    assert dpkg(debian, "-P", "earmark-calibrate").returncode == 0
+    left = {path.name for path in (debian / "etc/earmark/earmark.d").iterdir()}
+    assert left == {"try.yaml"}
+    (debian / "etc/earmark/earmark.d/try.yaml").unlink()
+    shutil.rmtree(debian / "home/kim")
+    shutil.rmtree(debian / "var/lib/private/earmark")
 
 
 def test_an_upgrade_keeps_the_changed_settings(debian: Path, package: Path, tmp_path: Path) -> None:
@@ -240,6 +418,12 @@ def test_an_upgrade_keeps_the_changed_settings(debian: Path, package: Path, tmp_
     assert "earmark.yaml:1" in inside(debian, "earmark", "config", "show").stdout
     assert not list(debian.glob("usr/lib/earmark/earmark/gone*"))
     assert inside(debian, "systemctl", "is-enabled", "earmark").stdout == "enabled\n"
+
+
+def test_the_technicians_tool_does_not_go_with_another_version(
+    debian: Path, calibrate: Path
+) -> None:
+    refused(debian, calibrate, "Version of earmark on system is 9.9")
 
 
 def repacked(deb: Path, version: str, newer: Path, work: Path) -> Path:

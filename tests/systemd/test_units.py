@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -177,6 +178,36 @@ def test_the_admin_command_is_a_shell_script_and_says_what_it_needs(tmp_path: Pa
     ended = subprocess.run(["sh", script], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("usage: earmark-admin COMMAND...")
+
+
+@pytest.mark.parametrize("drop_in", [None, "key-file.conf"])
+def test_the_admin_command_hands_on_the_key_as_the_unit_has_it(
+    drop_in: str | None, tmp_path: Path
+) -> None:
+    files = [UNIT] if drop_in is None else [UNIT, SYSTEMD / drop_in]
+    for name, does in (
+        ("systemctl", f"[ \"$*\" = 'cat earmark.service' ] && cat {' '.join(map(str, files))}"),
+        ("systemd-run", 'for one; do echo "$one"; done'),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    text = (SYSTEMD / "earmark-admin").read_text()
+    assert text.count("/run/systemd/system") == 1
+    ended = subprocess.run(
+        ["sh", "-c", text.replace("/run/systemd/system", str(tmp_path)), "sh", "people", "list"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+    words = ended.stdout.splitlines()
+    assert words[-3:] == ["/usr/bin/earmark", "people", "list"], ended.stderr
+    name = Config().speaker.key_credential
+    given = {word for word in words if "LoadCredential" in word}
+    expected = {f"--property=LoadCredentialEncrypted={name}"}
+    if drop_in is not None:
+        expected.add(f"--property=LoadCredential={name}:/etc/credstore/{name}")
+    assert given == expected
 
 
 def test_the_read_me_names_a_message_that_exists() -> None:

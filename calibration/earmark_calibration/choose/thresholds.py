@@ -61,6 +61,7 @@ from earmark_calibration.choose.trial import (
     voices,
 )
 from earmark_calibration.record import Curve, CurveKind, Estimate, Threshold
+from earmark_calibration.sealed import credentials
 
 WRONG_NONCES = 20
 """Wrong nonces that each recording is scored with, of the same household: they share its codes."""
@@ -430,7 +431,8 @@ def speaker_threshold(settings: SpeakerSettings, far_target: float) -> Threshold
     name, unit = "speaker.threshold", "standard deviations of the cohort"
     try:
         model = SpeakerModel.open(settings.model)
-        people = () if settings.vault is None else Vault.of(settings).people
+        with credentials(settings) as environ:
+            people = () if settings.vault is None else Vault.of(settings, environ).people
     except EarmarkError as error:
         return Threshold(name=name, value=0.0, unit=unit, note=f"not known: {error.what}"[:900])
     criterion = Criterion.calibrated(far_target, model.decision)

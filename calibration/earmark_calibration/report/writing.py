@@ -10,6 +10,7 @@ from pathlib import Path
 
 from earmark.errors import ConfigError, EarmarkError
 from earmark.files import flush_folder, replace_file
+from earmark_calibration.owner import give, make_folder
 from earmark_calibration.record import MAX_REPORT_BYTES, SCHEMA, Record, read_record
 from earmark_calibration.report.page import page
 
@@ -36,8 +37,9 @@ def stem(record: Record) -> str:
 def write(record: Record, folder: Path) -> Written:
     """Write the page and the JSON into `folder`, which is made if need be.
 
-    They are for their owner only: how a home sounds is nobody else's concern. The page is written
-    first, so where there is a JSON there is its page. The same run again replaces both.
+    They are for their owner only (of sudo: who ran it): how a home sounds is nobody else's concern.
+    The page is written first, so where there is a JSON there is its page. The same run again
+    replaces both.
 
     Raises
     ------
@@ -52,9 +54,9 @@ def write(record: Record, folder: Path) -> Written:
     written = Written(folder / f"{name}.html", folder / f"{name}.json")
     html = page(record, written.json.name).encode()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        replace_file(written.html, html, lambda _: None)
-        replace_file(written.json, numbers, lambda _: None)
+        make_folder(folder)
+        replace_file(written.html, html, give)
+        replace_file(written.json, numbers, give)
         flush_folder(folder)
     except OSError as error:
         raise EarmarkError(

@@ -12,6 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from earmark_host.package.errors import PackageError
+from earmark_host.package.lock import Wheel
 from earmark_host.package.target import Target
 
 MAX_METADATA_BYTES = 1_000_000
@@ -42,9 +43,16 @@ def metadata(path: Path) -> Message:
         ) from None
 
 
-def missing(paths: Iterable[Path], target: Target) -> list[Requirement]:
-    """What the wheels ask for on the target and do not have; empty when all is there."""
-    versions: dict[str, str] = {}
+def missing(
+    paths: Iterable[Path], target: Target, beside: Iterable[Wheel] = ()
+) -> list[Requirement]:
+    """What the wheels ask for on the target and do not have; empty when all is there.
+
+    Parameters
+    ----------
+    beside : wheels of another package that is on the device already.
+    """
+    versions = {wheel.name: wheel.version for wheel in beside}
     asked: list[Requirement] = []
     for path in paths:
         name, version, _, _ = parse_wheel_filename(path.name)

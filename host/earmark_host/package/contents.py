@@ -5,17 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from earmark import __version__
+from earmark_host.package.part import CALIBRATE, DEVICE, Part
 from earmark_host.package.project import Project
 from earmark_host.package.target import Target
-
-MODULES = "usr/lib/earmark"
-"""The folder of modules: Earmark and all that it imports. Only ``/usr/bin/earmark`` looks there."""
-
-DOC = "usr/share/doc/earmark"
-"""Read-me, licences, the list of parts, and drop-ins to copy."""
-
-CONFFILES = ("/etc/earmark/earmark.yaml",)
-"""What belongs to the owner of the device once it is there: an upgrade asks or leaves it."""
 
 STATE = (
     "/var/lib/earmark",
@@ -34,15 +27,21 @@ _UNITS = {
     "earmark.udev.rules": "usr/lib/udev/rules.d/60-earmark.rules",
     "earmark-admin": "usr/sbin/earmark-admin",
     "earmark.yaml": "etc/earmark/earmark.yaml",
-    "README.md": f"{DOC}/README.md",
-    "network.conf": f"{DOC}/examples/network.conf",
-    "leds.conf": f"{DOC}/examples/leds.conf",
-    "key-file.conf": f"{DOC}/examples/key-file.conf",
-    "card.udev.rules": f"{DOC}/examples/59-earmark-card.rules",
+    "README.md": f"{DEVICE.doc}/README.md",
+    "network.conf": f"{DEVICE.doc}/examples/network.conf",
+    "leds.conf": f"{DEVICE.doc}/examples/leds.conf",
+    "key-file.conf": f"{DEVICE.doc}/examples/key-file.conf",
+    "card.udev.rules": f"{DEVICE.doc}/examples/59-earmark-card.rules",
 }
 """Every file of ``systemd/`` -> where it goes."""
 
-_PROGRAMS = {"usr/bin/earmark", "usr/sbin/earmark-admin"}
+_COPIED = {
+    DEVICE.name: {f"systemd/{name}": place for name, place in _UNITS.items()},
+    CALIBRATE.name: {"calibration/README.md": f"{CALIBRATE.doc}/README.md"},
+}
+"""For each part, files of the checkout -> where they go."""
+
+_PROGRAMS = ("usr/bin/", "usr/sbin/")
 
 _LAUNCHER = """\
 #!/usr/bin/python{python} -BIS
@@ -50,18 +49,36 @@ _LAUNCHER = """\
 # or set; these versions were tested together.
 import sys
 
-sys.path.insert(0, "/{modules}")
-
-from earmark.cli import main
+{paths}{check}
+from {module}.cli import main
 
 main()
 """
 
-_COPYRIGHT = """\
+_CHECK = """
+try:
+    from earmark import __version__
+except ImportError:
+    __version__ = "none"
+if __version__ != "{version}":
+    # dpkg lets one of the two be replaced alone.
+    print(
+        "{name}: it is for earmark {version}, and there is", __version__ + ":",
+        "install both in one version",
+        file=sys.stderr,
+    )
+    sys.exit(2)
+"""
+"""What a program that comes beside the device part asks first."""
+
+_LICENCE = """\
 Earmark is licensed under the Apache License 2.0, see /usr/share/common-licenses/Apache-2.0.
 What it imports keeps its own licences: they lie in /{modules}/*.dist-info, and sbom.cdx.json
-beside this file names all of it with version, origin and SHA-256. Recordings and the speaker
-model: see NOTICE and README files below /{modules}/earmark.
+beside this file names all of it with version, origin and SHA-256.
+"""
+
+_RECORDINGS = """\
+Recordings and the speaker model: see NOTICE and README files below /{modules}/earmark.
 """
 
 
@@ -73,24 +90,39 @@ class File:
     mode: int = 0o644
 
 
-def files(project: Project, target: Target) -> dict[str, File]:
-    """All files but the modules: path without the leading slash -> file, sorted.
+def files(project: Project, target: Target, part: Part = DEVICE) -> dict[str, File]:
+    """All files of a part but its modules: path without the leading slash -> file, sorted.
 
     Raises
     ------
     OSError
         The checkout lacks one.
     """
-    found = {place: File(_read(project, name)) for name, place in _UNITS.items()}
-    found["usr/bin/earmark"] = File(
-        _LAUNCHER.format(python=target.python_text, modules=MODULES).encode()
+    beside = part is not DEVICE
+    copied = _COPIED[part.name]
+    found = {place: Path(project.root, name).read_bytes() for name, place in copied.items()}
+    folders = (DEVICE.modules, part.modules) if beside else (part.modules,)
+    launcher = _LAUNCHER.format(
+        python=target.python_text,
+        paths="".join(f'sys.path.insert(0, "/{folder}")\n' for folder in folders),
+        check=_CHECK.format(name=part.name, version=__version__) if beside else "",
+        module=part.module,
     )
-    found[f"{DOC}/copyright"] = File(_COPYRIGHT.format(modules=MODULES).encode())
+    licence = (_LICENCE + ("" if beside else _RECORDINGS)).format(modules=part.modules)
+    found[f"usr/bin/{part.name}"] = launcher.encode()
+    if not beside:
+        found[f"{part.modules}/{part.name}-{__version__}.dist-info/METADATA"] = _metadata(project)
+    found[f"{part.doc}/copyright"] = licence.encode()
     return {
-        path: File(file.content, 0o755 if path in _PROGRAMS else 0o644)
-        for path, file in sorted(found.items())
+        path: File(content, 0o755 if path.startswith(_PROGRAMS) else 0o644)
+        for path, content in sorted(found.items())
     }
 
 
-def _read(project: Project, name: str) -> bytes:
-    return Path(project.root, "systemd", name).read_bytes()
+def _metadata(project: Project) -> bytes:
+    """What was tested with it, so that ``earmark doctor`` can say what differs."""
+    needs = project.tree["project"]["dependencies"]
+    lines = ["Metadata-Version: 2.1", "Name: earmark", f"Version: {__version__}"]
+    return "".join(
+        f"{line}\n" for line in (*lines, *(f"Requires-Dist: {one}" for one in needs))
+    ).encode()

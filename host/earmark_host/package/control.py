@@ -5,28 +5,24 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from earmark_host.package.contents import CONFFILES, MODULES, STATE
+from earmark_host.package.contents import STATE
 from earmark_host.package.errors import PackageError
 from earmark_host.package.lock import Wheel
+from earmark_host.package.part import DEVICE, Part
 from earmark_host.package.target import Target
-
-SCRIPTS = ("postinst", "prerm", "postrm")
-"""Maintainer scripts, kept beside this file as dpkg runs them but for ``@NAMES@``."""
 
 MAINTAINER = "Earmark <root@localhost>"
 """Whom the package names unless its maker says who answers for it."""
 
-_DESCRIPTION = """\
-Description: guard between a smart speaker's microphone and its assistant
- On the wake word Earmark plays a fresh acoustic nonce while it records the
- command, and forwards the command only when it was spoken now, here, by whom
- it may be, and is no near-copy of recent ones.
- .
- The Python modules that it needs are inside, in the versions that were tested.
-"""
 
-
-def control(version: str, target: Target, wheels: tuple[Wheel, ...], kib: int, who: str) -> str:
+def control(
+    version: str,
+    target: Target,
+    wheels: tuple[Wheel, ...],
+    kib: int,
+    who: str,
+    part: Part = DEVICE,
+) -> str:
     """The file ``control``.
 
     Parameters
@@ -43,18 +39,13 @@ def control(version: str, target: Target, wheels: tuple[Wheel, ...], kib: int, w
         raise PackageError(f"{version} is no version for Debian", "begin it with a digit")
     if not re.fullmatch(r"[^<>\n]+ <[^<>\s]+@[^<>\s]+>", who):
         raise PackageError(f"{who!r} is no maintainer", "write it like 'Name <name@example.org>'")
-    depends = (
-        target.depends,
-        f"libc6 (>= 2.{glibc(wheels)})",
-        "libstdc++6",  # of tflite-runtime and scipy
-        "zlib1g",
-        "libportaudio2",  # of sounddevice, whose wheel for Linux has none
-        "systemd (>= 252)",  # sysusers, tmpfiles, and credentials that may be missing
-    )
+    needs = (one.format(version=version) for one in part.needs)
+    depends = (target.depends, f"libc6 (>= 2.{glibc(wheels)})", *needs)
+    recommends = f"Recommends: {', '.join(part.recommends)}\n" if part.recommends else ""
     return (
-        f"Package: earmark\nVersion: {version}\nArchitecture: {target.arch}\n"
+        f"Package: {part.name}\nVersion: {version}\nArchitecture: {target.arch}\n"
         f"Maintainer: {who}\nInstalled-Size: {kib}\nDepends: {', '.join(depends)}\n"
-        f"Recommends: dbus, udev\nSection: sound\nPriority: optional\n{_DESCRIPTION}"
+        f"{recommends}Section: sound\nPriority: optional\nDescription: {part.description}"
     )
 
 
@@ -72,10 +63,10 @@ def glibc(wheels: tuple[Wheel, ...]) -> int:
 
 
 def script(name: str, target: Target) -> str:
-    """A maintainer script."""
+    """A maintainer script of the device part, kept as dpkg runs it but for ``@NAMES@``."""
     text = Path(__file__).with_name("debian").joinpath(name).read_text(encoding="utf-8")
     values = {
-        "@MODULES@": f"/{MODULES}",
+        "@MODULES@": f"/{DEVICE.modules}",
         "@PYTHON@": f"/usr/bin/python{target.python_text}",
         "@STATE@": " ".join(STATE),
     }
@@ -84,6 +75,16 @@ def script(name: str, target: Target) -> str:
     return text
 
 
-def conffiles() -> str:
-    """The file ``conffiles``."""
-    return "".join(f"{path}\n" for path in CONFFILES)
+def debian(
+    version: str,
+    target: Target,
+    wheels: tuple[Wheel, ...],
+    kib: int,
+    who: str,
+    part: Part = DEVICE,
+) -> dict[str, str]:
+    """All control files of a part but the sums, as :func:`control` takes them: name -> text."""
+    found = {"control": control(version, target, wheels, kib, who, part)}
+    if part.conffiles:
+        found["conffiles"] = "".join(f"{path}\n" for path in part.conffiles)
+    return found | {name: script(name, target) for name in part.scripts}

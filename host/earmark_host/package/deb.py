@@ -13,10 +13,11 @@ from pathlib import Path
 
 from earmark import __version__
 from earmark_host.package.closure import metadata, missing
-from earmark_host.package.contents import DOC, MODULES, File, files
-from earmark_host.package.control import MAINTAINER, SCRIPTS, conffiles, control, script
+from earmark_host.package.contents import File, files
+from earmark_host.package.control import MAINTAINER, debian
 from earmark_host.package.errors import PackageError
 from earmark_host.package.lock import Lock, Wheel, read
+from earmark_host.package.part import DEVICE, Part
 from earmark_host.package.pip import Pip, fetch, run_pip
 from earmark_host.package.project import Project
 from earmark_host.package.sbom import sbom
@@ -48,20 +49,22 @@ def build_deb(
     out: Path,
     wheels_in: Path,
     *,
+    part: Part = DEVICE,
     environ: Mapping[str, str],
     maintainer: str = MAINTAINER,
     lock: Lock | None = None,
     pip: Pip = run_pip,
 ) -> Made:
-    """Make ``earmark_VERSION_ARCH.deb``.
+    """Make ``NAME_VERSION_ARCH.deb``.
 
     Parameters
     ----------
     out : folder for the package; made if missing.
     wheels_in : folder of wheels; what it lacks is downloaded there.
+    part : what it is to hold.
     environ : for ``SOURCE_DATE_EPOCH``; without it the time of the checkout's last commit is taken.
     maintainer : who answers for the package, ``Name <address>``.
-    lock : the wheel list; the one of the target's Python when None.
+    lock : the part's wheel list; the one of the target's Python when None.
 
     Raises
     ------
@@ -71,11 +74,12 @@ def build_deb(
     if shutil.which("dpkg-deb") is None:
         raise PackageError("dpkg-deb is not here", "install it: sudo apt install dpkg")
     unix_s = source_time(project, environ)
-    lock = read(target.python_text) if lock is None else lock
-    lock.check(project.requirements(target), target)
+    lock = read(target.python_text, part) if lock is None else lock
+    lock.check(project.requirements(target, part), target)
     wheels = lock.for_(target)
     paths = fetch(wheels, target, wheels_in, pip)
-    if lacking := missing(paths, target):
+    there = () if part is DEVICE else read(target.python_text).for_(target)
+    if lacking := missing(paths, target, there):
         raise PackageError(
             f"the wheel list lacks {lacking[0]}",
             f"make it anew: earmark-host package lock --python {target.python_text}",
@@ -84,8 +88,8 @@ def build_deb(
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="earmark-deb-", dir=out) as work:
             tree = Path(work, "tree")
-            _stage(project, target, wheels, paths, tree, maintainer, unix_s)
-            path = out / f"earmark_{__version__}_{target.arch}.deb"
+            _stage(project, target, part, wheels, paths, tree, maintainer, unix_s)
+            path = out / f"{part.name}_{__version__}_{target.arch}.deb"
             new = Path(work, path.name)
             _pack(tree, new, unix_s)
             with open(new, "rb") as file:
@@ -127,6 +131,7 @@ def source_time(project: Project, environ: Mapping[str, str]) -> int:
 def _stage(
     project: Project,
     target: Target,
+    part: Part,
     wheels: tuple[Wheel, ...],
     paths: list[Path],
     tree: Path,
@@ -134,29 +139,26 @@ def _stage(
     unix_s: int,
 ) -> None:
     """Lay out all that the package has, below `tree`."""
-    modules = tree / MODULES
+    modules = tree / part.modules
     for path in paths:
         unpack(path, modules)
-    own = project.files()
+    own = project.files(part)
     for place, source in own.items():
         _write(modules / place, File(source.read_bytes()))
-    for place, file in files(project, target).items():
+    for place, file in files(project, target, part).items():
         _write(tree / place, file)
     models = {place: path for place, path in own.items() if place.startswith("earmark/models/")}
     about = {wheel: metadata(path) for wheel, path in zip(wheels, paths, strict=True)}
-    parts = sbom(__version__, target, about, models, unix_s)
-    _write(tree / DOC / "sbom.cdx.json", File(parts.encode()))
+    parts = sbom(__version__, target, about, models, unix_s, part.name)
+    _write(tree / part.doc / "sbom.cdx.json", File(parts.encode()))
 
     installed = [path for path in sorted(tree.rglob("*")) if path.is_file()]
     kib = sum(-(-path.stat().st_size // 1024) for path in installed)
-    debian = {
-        "control": File(control(__version__, target, wheels, kib, maintainer).encode()),
-        "conffiles": File(conffiles().encode()),
-        "md5sums": File("".join(_md5(path, tree) for path in installed).encode()),
-        **{name: File(script(name, target).encode(), 0o755) for name in SCRIPTS},
-    }
-    for name, file in debian.items():
-        _write(tree / "DEBIAN" / name, file)
+    texts = debian(__version__, target, wheels, kib, maintainer, part)
+    texts["md5sums"] = "".join(_md5(path, tree) for path in installed)
+    for name, text in texts.items():
+        mode = 0o755 if name in part.scripts else 0o644
+        _write(tree / "DEBIAN" / name, File(text.encode(), mode))
     for path in (*tree.rglob("*"), tree):
         if path.is_dir():
             path.chmod(0o755)  # whatever the umask

@@ -1,8 +1,9 @@
 """The wheel list: every wheel of a package by name, version and SHA-256, for both processors.
 
 ``pyproject.toml`` pins what Earmark imports; what those import in turn is pinned here, so that a
-package made next year has the same bytes as today's. The list is kept in the repository, one file
-for each Python, and made anew by ``earmark-host package lock`` after a pin has changed.
+package made next year has the same bytes as today's. The lists are kept in the repository, one file
+for each Python and part, and made anew by ``earmark-host package lock`` after a pin has changed.
+The technician's part has a list of what it adds to the device's, so that neither holds the other's.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from earmark_host.package.errors import PackageError
+from earmark_host.package.part import DEVICE, Part
 from earmark_host.package.target import Arch, Target
 
 MAKE_ANEW = "make the list anew: earmark-host package lock --python {}"
@@ -101,12 +103,13 @@ class Lock:
         return cls(tree["python"], wheels)
 
 
-def path_of(python: str) -> Path:
+def path_of(python: str, part: Part = DEVICE) -> Path:
     """Where the list for a Python is kept."""
-    return Path(__file__).with_name(f"wheels-{python}.json")
+    suffix = "" if part is DEVICE else f"-{part.word}"
+    return Path(__file__).with_name(f"wheels-{python}{suffix}.json")
 
 
-def read(python: str) -> Lock:
+def read(python: str, part: Part = DEVICE) -> Lock:
     """The list for a Python, like ``3.11``.
 
     Raises
@@ -114,7 +117,7 @@ def read(python: str) -> Lock:
     PackageError
         There is none, or it cannot be read.
     """
-    path = path_of(python)
+    path = path_of(python, part)
     try:
         return Lock.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

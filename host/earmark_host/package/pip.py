@@ -16,6 +16,7 @@ from packaging.utils import parse_wheel_filename
 from earmark_host.package.closure import missing
 from earmark_host.package.errors import PackageError
 from earmark_host.package.lock import Lock, Wheel
+from earmark_host.package.part import DEVICE, Part
 from earmark_host.package.project import Project
 from earmark_host.package.target import Arch, Target
 
@@ -94,8 +95,20 @@ def fetch(wheels: Iterable[Wheel], target: Target, folder: Path, pip: Pip = run_
     return [folder / wheel.file for wheel in wheels]
 
 
-def resolve(project: Project, python: str, folder: Path, pip: Pip = run_pip) -> Lock:
-    """Make the list for a Python; the files are left in `folder`.
+def resolve(
+    project: Project,
+    python: str,
+    folder: Path,
+    pip: Pip = run_pip,
+    part: Part = DEVICE,
+    beside: Lock | None = None,
+) -> Lock:
+    """Make a part's list for a Python; the files are left in `folder`.
+
+    Parameters
+    ----------
+    beside : the list of what is on the device already: the part is made to go with it, and has
+        nothing of it.
 
     Raises
     ------
@@ -106,11 +119,12 @@ def resolve(project: Project, python: str, folder: Path, pip: Pip = run_pip) -> 
     pinned: list[Requirement] = []
     for arch in Arch:
         target = Target.of(arch, python)
+        there = () if beside is None else beside.for_(target)
         # The second processor gets the versions that were found for the first.
-        wanted = [*map(_bare, project.requirements(target)), *pinned]
+        wanted = [*map(_bare, project.requirements(target, part)), *pinned]
         for _ in range(MOST_ROUNDS):
-            wheels[arch] = _downloaded(wanted, target, folder, pip)
-            more = missing((folder / wheel.file for wheel in wheels[arch]), target)
+            wheels[arch] = _downloaded(wanted, there, target, folder, pip)
+            more = missing((folder / wheel.file for wheel in wheels[arch]), target, there)
             if not more:
                 break
             # pip judges markers by the Python that it runs on.
@@ -125,14 +139,27 @@ def resolve(project: Project, python: str, folder: Path, pip: Pip = run_pip) -> 
 
 
 def _downloaded(
-    wanted: Sequence[Requirement], target: Target, folder: Path, pip: Pip
+    wanted: Sequence[Requirement],
+    there: Sequence[Wheel],
+    target: Target,
+    folder: Path,
+    pip: Pip,
 ) -> tuple[Wheel, ...]:
+    """What pip takes for `wanted` where `there` is, without that."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as work:
-        pip(["download", *_platform(target), "--dest", work, *map(str, wanted)])
+        words = ["download", *_platform(target), "--dest", work]
+        if there:
+            listed = Path(work, "there.txt")
+            listed.write_text("".join(f"{wheel.name}=={wheel.version}\n" for wheel in there))
+            words += ["--constraint", str(listed)]
+        pip([*words, *map(str, wanted)])
         found = []
+        names = {wheel.name for wheel in there}
         for file in Path(work).glob("*.whl"):
             name, version, _, _ = parse_wheel_filename(file.name)
+            if str(name) in names:
+                continue
             found.append(Wheel(str(name), str(version), file.name, _sha256(file)))
             shutil.move(file, folder / file.name)
     return tuple(sorted(found, key=lambda wheel: wheel.name))

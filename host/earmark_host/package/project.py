@@ -10,10 +10,8 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from earmark_host.package.errors import PackageError
+from earmark_host.package.part import DEVICE, Part
 from earmark_host.package.target import Target
-
-DEVICE = "device/earmark"
-"""The one source root that is flashed."""
 
 _LEFT = {"__pycache__"}
 
@@ -44,7 +42,7 @@ class Project:
         try:
             text = (root / "pyproject.toml").read_text(encoding="utf-8")
             tree = tomllib.loads(text)
-            is_ours = tree["project"]["name"] == "earmark" and (root / DEVICE).is_dir()
+            is_ours = tree["project"]["name"] == "earmark" and (root / DEVICE.source).is_dir()
         except (OSError, ValueError, KeyError, TypeError):
             is_ours = False
         if not is_ours:
@@ -54,27 +52,34 @@ class Project:
             )
         return cls(root, tree)
 
-    def requirements(self, target: Target) -> tuple[Requirement, ...]:
-        """What the device part imports, for a target; extras are the workstation's."""
-        every = (Requirement(text) for text in self.tree["project"]["dependencies"])
+    def requirements(self, target: Target, part: Part = DEVICE) -> tuple[Requirement, ...]:
+        """What a part imports, for a target; the technician's, what it adds to the device's."""
+        project = self.tree["project"]
+        texts = (
+            project["dependencies"]
+            if part.extra is None
+            else project["optional-dependencies"][part.extra]
+        )
+        every = map(Requirement, texts)
         return tuple(
             one for one in every if one.marker is None or one.marker.evaluate(target.markers)
         )
 
-    def files(self) -> dict[str, Path]:
-        """The device's own files: where each lies below the folder of modules -> its source.
+    def files(self, part: Part = DEVICE) -> dict[str, Path]:
+        """A part's own files: where each lies below the folder of modules -> its source.
 
-        The source root and, of what hatch adds to the wheel, what goes into ``earmark/``.
+        The source root and, of what hatch adds to the wheel, what goes into that.
         """
+        source = self.root / part.source
         found = {
-            f"earmark/{file.relative_to(self.root / DEVICE)}": file
-            for file in (self.root / DEVICE).rglob("*")
+            f"{part.module}/{file.relative_to(source)}": file
+            for file in source.rglob("*")
             if file.is_file() and not self._left_out(file)
         }
         wheel = self.tree["tool"]["hatch"]["build"]["targets"]["wheel"]
-        for source, place in wheel.get("force-include", {}).items():
-            if place.startswith("earmark/"):
-                found[place] = self.root / source
+        for added, place in wheel.get("force-include", {}).items():
+            if place.startswith(f"{part.module}/"):
+                found[place] = self.root / added
         return dict(sorted(found.items()))
 
     def _left_out(self, file: Path) -> bool:

@@ -23,6 +23,7 @@ def sbom(
     wheels: dict[Wheel, Message],
     models: dict[str, Path],
     unix_s: int,
+    name: str = "earmark",
 ) -> str:
     """The list as JSON.
 
@@ -32,12 +33,13 @@ def sbom(
     wheels : each with its METADATA.
     models : files of the speaker model, by where they lie.
     unix_s : when it was made, s since 1970: a fixed one, so that the list is the same each time.
+    name : of the package.
     """
     parts = [
         *(_wheel(wheel, about) for wheel, about in wheels.items()),
         *(_model(place, path) for place, path in models.items()),
     ]
-    own = f"pkg:deb/earmark@{version}?arch={target.arch}"
+    own = f"pkg:deb/{name}@{version}?arch={target.arch}"
     tree: dict[str, Any] = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
@@ -47,7 +49,7 @@ def sbom(
             "component": {
                 "type": "application",
                 "bom-ref": own,
-                "name": "earmark",
+                "name": name,
                 "version": version,
                 "purl": own,
                 "licenses": [{"license": {"id": "Apache-2.0"}}],

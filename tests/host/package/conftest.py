@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from earmark_host.package.lock import Lock, Wheel
+from earmark_host.package.part import CALIBRATE, DEVICE, Part
 from earmark_host.package.project import Project
 from earmark_host.package.target import Arch, Target
 
@@ -44,9 +45,19 @@ def wheels_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def made_up(wheels_in: Path, target: Target) -> Lock:
     """A list with all that ``pyproject.toml`` asks for, none of it real, the same for both."""
+    return made_up_list(DEVICE, wheels_in, target)
+
+
+@pytest.fixture(scope="session")
+def made_up_beside(wheels_in: Path, target: Target) -> Lock:
+    """Likewise of the technician's part: what it adds."""
+    return made_up_list(CALIBRATE, wheels_in, target)
+
+
+def made_up_list(part: Part, folder: Path, target: Target) -> Lock:
     wheels = tuple(
-        make_wheel(wheels_in, one.name, str(one.specifier).removeprefix("=="))
-        for one in sorted(Project.open().requirements(target), key=lambda one: one.name)
+        make_wheel(folder, one.name, str(one.specifier).removeprefix("=="))
+        for one in sorted(Project.open().requirements(target, part), key=lambda one: one.name)
     )
     return Lock("3.11", dict.fromkeys(Arch, wheels))
 

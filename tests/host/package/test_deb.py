@@ -10,17 +10,19 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable
+from importlib.metadata import PathDistribution
 from pathlib import Path
 
 import pytest
 
 from earmark import __version__
 from earmark_host.package import deb
-from earmark_host.package.contents import CONFFILES, DOC, MODULES, STATE
-from earmark_host.package.control import SCRIPTS, control, glibc
+from earmark_host.package.contents import STATE
+from earmark_host.package.control import control, glibc
 from earmark_host.package.deb import EPOCH, Made, build_deb, source_time
 from earmark_host.package.errors import PackageError
 from earmark_host.package.lock import Lock, Wheel
+from earmark_host.package.part import DEVICE
 from earmark_host.package.project import Project
 from earmark_host.package.target import Arch, Target
 
@@ -28,6 +30,8 @@ from .conftest import make_wheel
 
 WHEN = 1_790_000_000
 """A time, s since 1970."""
+
+MODULES, DOC = DEVICE.modules, DEVICE.doc
 
 Build = Callable[..., Made]
 
@@ -165,7 +169,7 @@ def test_modes_and_owners(build: Build) -> None:
 def test_settings_belong_to_the_owner(opened: Path) -> None:
     assert (opened / "DEBIAN/conffiles").read_text() == "/etc/earmark/earmark.yaml\n"
     inside = {f"/{p.relative_to(opened)}" for p in (opened / "etc").rglob("*") if p.is_file()}
-    assert inside == set(CONFFILES)
+    assert inside == set(DEVICE.conffiles)
 
 
 def test_the_sums_are_right(opened: Path) -> None:
@@ -177,7 +181,7 @@ def test_the_sums_are_right(opened: Path) -> None:
         assert hashlib.md5((opened / path).read_bytes()).hexdigest() == digest
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", DEVICE.scripts)
 def test_a_maintainer_script_is_complete_and_reads_as_shell(name: str, opened: Path) -> None:
     script = opened / "DEBIAN" / name
     assert stat.S_IMODE(script.stat().st_mode) == 0o755
@@ -203,6 +207,14 @@ def test_the_program_imports_only_what_is_packed(opened: Path) -> None:
     assert text.splitlines()[0] == "#!/usr/bin/python3.11 -BIS"
     assert f'sys.path.insert(0, "/{MODULES}")' in text
     compile(text, "earmark", "exec")
+
+
+def test_doctor_finds_what_was_tested_with_it(opened: Path) -> None:
+    (info,) = (opened / MODULES).glob("earmark-*.dist-info/METADATA")
+    about = PathDistribution(info.parent)
+    assert about.version == __version__
+    pins = Project.open().tree["project"]["dependencies"]
+    assert about.requires == pins
 
 
 def test_the_list_of_parts_names_each_with_its_hash(opened: Path, made_up: Lock) -> None:

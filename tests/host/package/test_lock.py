@@ -10,21 +10,35 @@ from packaging.utils import parse_wheel_filename
 
 from earmark_host.package.errors import PackageError
 from earmark_host.package.lock import Lock, path_of, read
+from earmark_host.package.part import CALIBRATE, PARTS, Part, part_of
 from earmark_host.package.project import Project
 from earmark_host.package.target import Arch, Target
 
 TARGETS = [Target.of(arch, "3.11") for arch in Arch]
 
+each_target = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.arch)
+each_part = pytest.mark.parametrize("part", PARTS, ids=lambda part: part.word)
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.arch)
-def test_the_list_that_ships_has_what_pyproject_asks_for(target: Target) -> None:
+
+@each_part
+@each_target
+def test_the_list_that_ships_has_what_pyproject_asks_for(target: Target, part: Part) -> None:
     """After a change of the pins: earmark-host package lock."""
-    read("3.11").check(Project.open().requirements(target), target)
+    read("3.11", part).check(Project.open().requirements(target, part), target)
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.arch)
-def test_every_wheel_of_the_list_runs_there(target: Target) -> None:
-    for wheel in read("3.11").for_(target):
+@each_target
+def test_what_a_technician_brings_is_not_on_the_device_already(target: Target) -> None:
+    """Two folders with one module: it would depend on their order which is imported."""
+    device, beside = ({w.name for w in read("3.11", part).for_(target)} for part in PARTS)
+    assert beside
+    assert not device & beside
+
+
+@each_part
+@each_target
+def test_every_wheel_of_the_list_runs_there(target: Target, part: Part) -> None:
+    for wheel in read("3.11", part).for_(target):
         name, version, _, tags = parse_wheel_filename(wheel.file)
         assert (str(name), str(version)) == (wheel.name, wheel.version)
         assert any(tag.platform in {"any", *target.platforms} for tag in tags), wheel.file
@@ -32,15 +46,17 @@ def test_every_wheel_of_the_list_runs_there(target: Target) -> None:
         assert len(wheel.sha256) == 64
 
 
-def test_both_processors_get_the_same_versions() -> None:
+@each_part
+def test_both_processors_get_the_same_versions(part: Part) -> None:
     versions = [
-        [(wheel.name, wheel.version) for wheel in read("3.11").wheels[arch]] for arch in Arch
+        [(wheel.name, wheel.version) for wheel in read("3.11", part).wheels[arch]] for arch in Arch
     ]
     assert versions[0] == versions[1]
 
 
-def test_the_list_comes_back() -> None:
-    text = path_of("3.11").read_text()
+@each_part
+def test_the_list_comes_back(part: Part) -> None:
+    text = path_of("3.11", part).read_text()
     assert Lock.from_json(text).to_json() == text
 
 
@@ -60,8 +76,16 @@ def test_an_old_list_is_refused(made_up: Lock, target: Target) -> None:
 
 
 def test_a_python_without_a_list_is_refused() -> None:
-    with pytest.raises(PackageError, match=r"no wheel list for Python 3\.13: .*--python 3\.13"):
-        read("3.13")
+    for part in PARTS:
+        with pytest.raises(PackageError, match=r"no wheel list for Python 3\.13: .*--python 3\.13"):
+            read("3.13", part)
+
+
+def test_a_part_is_known_by_its_word() -> None:
+    assert [part_of(part.word) for part in PARTS] == list(PARTS)
+    assert part_of("calibrate") is CALIBRATE
+    with pytest.raises(PackageError, match="no package 'host': choose one of device, calibrate"):
+        part_of("host")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import pytest
 
 from earmark_host.package import pip
 from earmark_host.package.errors import PackageError
-from earmark_host.package.lock import Lock
+from earmark_host.package.lock import Lock, Wheel
+from earmark_host.package.part import CALIBRATE
 from earmark_host.package.pip import fetch, resolve, run_pip
 from earmark_host.package.project import Project
 from earmark_host.package.target import Arch, Target
@@ -27,11 +28,14 @@ class Index:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.asked: list[list[str]] = []
+        self.bound = ""
 
     def __call__(self, arguments: Sequence[str]) -> None:
         self.asked.append(list(arguments))
         into = Path(arguments[arguments.index("--dest") + 1])
         words = list(arguments)
+        if "--constraint" in arguments:
+            self.bound = Path(arguments[arguments.index("--constraint") + 1]).read_text()
         if "-r" in arguments:
             words = Path(arguments[arguments.index("-r") + 1]).read_text().split()
         for name in (word.partition("==")[0] for word in words if "==" in word):
@@ -88,6 +92,32 @@ def test_what_pip_leaves_out_is_asked_for(tmp_path: Path, small: Project) -> Non
         found = [(wheel.name, wheel.version) for wheel in lock.wheels[arch]]
         assert found == [("backport", "3.0"), ("old", "2.0"), ("one", "1.0")]
     assert Lock.from_json(lock.to_json()) == lock
+
+
+def test_a_part_that_goes_beside_another_has_nothing_of_it(tmp_path: Path) -> None:
+    index = Index(tmp_path / "index")
+    make_wheel(index.folder, "pages", "4.0", ("shared>=2", "text==5.0"))
+    make_wheel(index.folder, "text", "5.0")
+    shared = make_wheel(index.folder, "shared", "2.5")
+    tree = {"project": {"optional-dependencies": {"calibration": ["pages==4.0", "shared==2.5"]}}}
+    project = dataclasses.replace(Project.open(), tree=tree)
+    device = Lock("3.11", dict.fromkeys(Arch, (shared,)))
+    lock = resolve(project, "3.11", tmp_path / "here", index, part=CALIBRATE, beside=device)
+    for arch in Arch:
+        found = [(wheel.name, wheel.version) for wheel in lock.wheels[arch]]
+        assert found == [("pages", "4.0"), ("text", "5.0")]
+    # And it is chosen to go with what is there.
+    assert index.bound == "shared==2.5\n"
+
+
+def test_what_the_other_has_in_a_version_that_does_not_fit_is_asked_for(tmp_path: Path) -> None:
+    index = Index(tmp_path / "index")
+    make_wheel(index.folder, "pages", "4.0", ("shared>=3",))
+    tree = {"project": {"optional-dependencies": {"calibration": ["pages==4.0"]}}}
+    project = dataclasses.replace(Project.open(), tree=tree)
+    device = Lock("3.11", dict.fromkeys(Arch, (Wheel("shared", "2.5", "", ""),)))
+    with pytest.raises(PackageError, match=r"never come to an end .*shared"):
+        resolve(project, "3.11", tmp_path / "here", index, part=CALIBRATE, beside=device)
 
 
 def test_wheels_without_an_end_are_refused(tmp_path: Path, small: Project) -> None:
