@@ -60,6 +60,10 @@ def _train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
     ] = False,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="A checkpoint whose weights to begin with: a training after another."),
+    ] = None,
     bf16: Annotated[
         bool | None,
         typer.Option("--bf16/--no-bf16", help="In bfloat16 [default: where that is fast]"),
@@ -98,6 +102,7 @@ def _train(
             most=people,
             hold_out=hold_out,
             resume=resume,
+            start=start,
             bf16=bf16,
             threads=threads,
             cache_gb=cache_gb,

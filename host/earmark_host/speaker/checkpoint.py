@@ -35,6 +35,8 @@ class Trained:
         `bf16`.
     split : :meth:`earmark_host.speaker.clips.Split.facts`, and `extra_people`: who else was heard.
     steps : how many were done.
+    start : of the network whose weights it began with: all of this but `net` and `people`, as in a
+        file; None where it began with random ones.
     """
 
     net: SpeakerNet
@@ -45,6 +47,25 @@ class Trained:
     recipe: dict[str, Any]
     split: dict[str, Any]
     steps: int
+    start: dict[str, Any] | None = None
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """All but the network and the people, for JSON."""
+        return {
+            "shape": self.shape.described(),
+            "arm": self.arm,
+            "seed": self.seed,
+            "recipe": self.recipe,
+            "split": self.split,
+            "steps": self.steps,
+            "start": self.start,
+        }
+
+    @property
+    def parent(self) -> Trained | None:
+        """What is known of the one whose weights it began with; the network is this one's."""
+        return None if self.start is None else _described(self.start, self.net, self.people)
 
 
 def save(path: Path, trained: Trained, resume_state: dict[str, Any] | None = None) -> None:
@@ -61,15 +82,7 @@ def save(path: Path, trained: Trained, resume_state: dict[str, Any] | None = Non
     EarmarkError
         The file cannot be written.
     """
-    about = {
-        "shape": trained.shape.described(),
-        "people": list(trained.people),
-        "arm": trained.arm,
-        "seed": trained.seed,
-        "recipe": trained.recipe,
-        "split": trained.split,
-        "steps": trained.steps,
-    }
+    about = trained.about | {"people": list(trained.people)}
     content = {
         "format": FORMAT,
         "about": json.dumps(about, allow_nan=False),
@@ -135,18 +148,23 @@ def _trained(path: Path, content: dict[str, Any]) -> Trained:
         shape = Shape.of(about["shape"])
         net = SpeakerNet(shape, len(about["people"]))
         net.load_state_dict(content["weights"])
-        return Trained(
-            net=net.eval(),
-            shape=shape,
-            people=tuple(about["people"]),
-            arm=about["arm"],
-            seed=about["seed"],
-            recipe=about["recipe"],
-            split=about["split"],
-            steps=about["steps"],
-        )
+        return _described(about, net.eval(), tuple(about["people"]))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise EarmarkError(
             f"{path} does not hold what a checkpoint of format {FORMAT} holds ({error})",
             "train again; it may be damaged or of another version",
         ) from error
+
+
+def _described(about: dict[str, Any], net: SpeakerNet, people: tuple[str, ...]) -> Trained:
+    return Trained(
+        net=net,
+        shape=Shape.of(about["shape"]),
+        people=people,
+        arm=about["arm"],
+        seed=about["seed"],
+        recipe=about["recipe"],
+        split=about["split"],
+        steps=about["steps"],
+        start=about.get("start"),  # older files have none
+    )

@@ -209,6 +209,7 @@ def train(
     resume: bool = False,
     stop_after: int | None = None,
     save_every: int = SAVE_EVERY,
+    start: Trained | None = None,
 ) -> Trained:
     """Train a network; write :data:`LAST` as it goes on, :data:`MODEL` when it is done.
 
@@ -223,18 +224,21 @@ def train(
     resume : go on from :data:`LAST` in `out`, which must be of the same plan.
     stop_after : end after this step as if the power had failed, with :data:`LAST` saved.
     save_every : steps between two checkpoints.
+    start : a network whose weights to begin with, instead of random ones.
 
     Raises
     ------
     EarmarkError
-        A file cannot be written or read, the checkpoint is of another plan, or the batch cannot
-        be shared out.
+        A file cannot be written or read, the checkpoint is of another plan, `start` is of another
+        shape, or the batch cannot be shared out.
     """
     group = Group.of_environment(plan.recipe.batch)
     _make(out)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         net = SpeakerNet(plan.shape, len(material.voices))
+    if start is not None:
+        take_over(net, material.voices, start)
     trained = Trained(
         net=net,
         shape=plan.shape,
@@ -244,6 +248,7 @@ def train(
         recipe=plan.recipe.described() | {"bf16": plan.bf16, "arm": asdict(plan.arm)},
         split=material.split.facts() | {"extra_people": sorted({c.person for c in material.extra})},
         steps=0,
+        start=None if start is None else start.about,
     )
     state: dict[str, Any] | None = None
     if resume:
@@ -294,6 +299,39 @@ def narrowed(trained: Trained, people: tuple[str, ...]) -> Trained:
     heads = {name: value for name, value in weights.items() if name.startswith("head.")}
     net.load_state_dict(weights | {name: value[: len(people)] for name, value in heads.items()})
     return replace(trained, net=net.eval(), people=people)
+
+
+def take_over(net: SpeakerNet, voices: Sequence[str], start: Trained) -> None:
+    """Give a network the weights of a trained one: of its classes those that both have, and the
+    layer for a teacher only where both have the same.
+
+    Raises
+    ------
+    EarmarkError
+        `start` is of another shape, or has heard other people.
+    """
+    own, given = net.state_dict(), start.net.state_dict()
+    heads = {name for name in own if name.startswith("head.")}
+    taught = {name for name in own if name.startswith("project.")}
+    body = own.keys() - heads - taught
+    rows = {voice: row for row, voice in enumerate(start.people)}
+    pairs = [(row, rows[voice]) for row, voice in enumerate(voices) if voice in rows]
+    fits = all(name in given and given[name].shape == own[name].shape for name in body)
+    alike = start.shape.front_end == net.shape.front_end
+    if not (fits and alike and all(name in given for name in heads) and pairs):
+        raise EarmarkError(
+            "the network to start with has another shape, front-end or other people",
+            "give one that was trained with the same --shape on the same corpus",
+        )
+    for name in body:
+        own[name].copy_(given[name])
+    to, of = (torch.tensor(side) for side in zip(*pairs, strict=True))
+    for name in heads:
+        own[name][to] = given[name][of]
+    for name in taught:
+        if name in given and given[name].shape == own[name].shape:
+            own[name].copy_(given[name])
+    net.load_state_dict(own)
 
 
 @torch.inference_mode()
@@ -463,7 +501,7 @@ def _crop(
 
 def _resumed(path: Path, fresh: Trained) -> tuple[Trained, dict[str, Any]]:
     trained, state = load_resume(path)
-    for name in ("shape", "people", "arm", "seed", "recipe", "split"):
+    for name in ("shape", "people", "arm", "seed", "recipe", "split", "start"):
         saved, asked = getattr(trained, name), getattr(fresh, name)
         if _plain(saved) != _plain(asked):
             raise EarmarkError(

@@ -19,6 +19,7 @@ from earmark.speaker import FrontEnd
 from earmark_host.speaker import schedule
 from earmark_host.speaker.arms import Arm
 from earmark_host.speaker.arms import arm as arm_of
+from earmark_host.speaker.checkpoint import load
 from earmark_host.speaker.clips import Cache, people, split
 from earmark_host.speaker.encoders import ENCODERS
 from earmark_host.speaker.network import SHAPES, Shape
@@ -56,6 +57,7 @@ class Options:
     most : no more people than this.
     hold_out : so many people are kept out, for a test with strangers.
     resume : go on from the last checkpoint.
+    start : a checkpoint whose weights to begin with.
     bf16 : convolutions in bfloat16; None where the processor is fast at it.
     threads : of torch, on a CPU.
     cache_gb : memory for decoded clips, and as much again for those heard in rooms, GiB.
@@ -78,6 +80,7 @@ class Options:
     most: int | None = None
     hold_out: int = 0
     resume: bool = False
+    start: Path | None = None
     bf16: bool | None = None
     threads: int = 1
     cache_gb: float = 2.0
@@ -116,8 +119,9 @@ def run(options: Options) -> None:
     if recipe.rooms:
         rooms = Rooms.computed(cache, ROOMS_SEED, limit=limit)
         material = dataclasses.replace(material, rooms=rooms)
+    start = None if options.start is None else load(options.start)
     try:
-        trained = train(material, plan, options.out, console, options.resume)
+        trained = train(material, plan, options.out, console, options.resume, start=start)
     except KeyboardInterrupt:
         typer.echo("earmark-host: interrupted; --resume goes on from last.pt", err=True)
         raise typer.Exit(130) from None

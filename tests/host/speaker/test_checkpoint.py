@@ -43,6 +43,17 @@ def test_it_comes_back_as_it_was(tmp_path: Path, trained: Trained) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["model.pt"]
 
 
+def test_what_it_began_with_comes_back_too(tmp_path: Path, trained: Trained) -> None:
+    assert trained.parent is None
+    later = replace(trained, steps=9, start=replace(trained, start=trained.about).about)
+    save(tmp_path / "model.pt", later)
+    parent = load(tmp_path / "model.pt").parent
+    assert parent is not None
+    assert (parent.steps, parent.people, parent.shape) == (4, trained.people, SMALL)
+    assert parent.parent is not None
+    assert parent.parent.parent is None
+
+
 def test_what_training_needs_comes_back_too(tmp_path: Path, trained: Trained) -> None:
     state = {"optimizer": {"state": {0: {"momentum_buffer": torch.ones(3)}}, "rate": 0.1}}
     save(tmp_path / "last.pt", trained, state)

@@ -18,9 +18,9 @@ from rich.console import Console
 from earmark.errors import EarmarkError
 from earmark_host.speaker import schedule
 from earmark_host.speaker.arms import ARMS, arm
-from earmark_host.speaker.checkpoint import load
+from earmark_host.speaker.checkpoint import Trained, load
 from earmark_host.speaker.clips import Cache, people, split
-from earmark_host.speaker.network import SpeakerNet
+from earmark_host.speaker.network import Shape, SpeakerNet
 from earmark_host.speaker.schedule import FAST, Recipe
 from earmark_host.speaker.train import (
     LAST,
@@ -36,6 +36,7 @@ from earmark_host.speaker.train import (
     _order,
     _step,
     accuracy,
+    take_over,
     train,
 )
 
@@ -152,6 +153,47 @@ class TestTraining:
                 train(material, other, tmp_path, QUIET, resume=True)
         with pytest.raises(EarmarkError, match="cannot be read"):
             train(material, plan(), tmp_path / "new", QUIET, resume=True)
+
+    def test_it_begins_with_what_another_has_learnt(
+        self, material: Material, tmp_path: Path
+    ) -> None:
+        before = train(material, plan(steps=3), tmp_path / "one", QUIET)
+        # A rate at which nothing is learnt shows where it began.
+        still = plan(steps=2, rate=1e-12)
+        trained = train(material, still, tmp_path / "two", QUIET, start=before)
+        for name, value in before.net.named_parameters():
+            learnt = trained.net.get_parameter(name)
+            torch.testing.assert_close(learnt, value, atol=1e-6, rtol=1e-5)
+        assert load(tmp_path / "two" / MODEL).start == json.loads(json.dumps(before.about))
+        train(material, still, tmp_path / "cut", QUIET, stop_after=1, start=before)
+        with pytest.raises(EarmarkError, match="another start"):
+            train(material, still, tmp_path / "cut", QUIET, resume=True)
+
+    def test_of_another_ones_classes_it_takes_those_that_it_has(self) -> None:
+        torch.manual_seed(1)
+        shape = replace(SMALL, teacher=5)
+        given, net = SpeakerNet(shape, 3), SpeakerNet(SMALL, 2)
+        fresh = net.head.weight.detach().clone()
+        start = Trained(given, shape, ("a", "b", "c"), "hat10", 1, {}, {}, 9)
+        take_over(net, ("c", "new"), start)
+        assert torch.equal(net.head.weight[0], given.head.weight[2])
+        assert torch.equal(net.head.weight[1], fresh[1])
+        assert net.project is None
+
+    @pytest.mark.parametrize(
+        ("shape", "people"),
+        [
+            (replace(SMALL, channels=(6, 4)), ("a",)),
+            (replace(SMALL, front_end=replace(SMALL.front_end, floor=1e-5)), ("a",)),
+            (SMALL, ("x",)),
+        ],
+    )
+    def test_it_does_not_begin_with_something_else(
+        self, shape: Shape, people: tuple[str, ...]
+    ) -> None:
+        start = Trained(SpeakerNet(shape, 1), shape, people, "hat10", 1, {}, {}, 9)
+        with pytest.raises(EarmarkError, match=r"another shape.*same --shape"):
+            take_over(SpeakerNet(SMALL, 2), ("a", "b"), start)
 
     @pytest.mark.parametrize("name", ARMS)
     def test_every_arm_takes_a_step(self, material: Material, tmp_path: Path, name: str) -> None:

@@ -19,7 +19,7 @@ from earmark_host.bench.corpus import MANIFEST, MAX_MANIFEST_BYTES
 from earmark_host.speaker.arms import ARMS
 from earmark_host.speaker.checkpoint import Trained
 from earmark_host.speaker.clips import Clip
-from earmark_host.speaker.export.reproduce import arm_numbers, command, teacher_of
+from earmark_host.speaker.export.reproduce import arm_numbers, commands, teacher_of
 
 TEMPLATE = Path(__file__).with_name("card.md")
 """The card with gaps."""
@@ -197,7 +197,7 @@ def card(
         larger=LARGER.format(eps) if robust else NOT_ROBUST,
         least_cohort=LEAST_COHORT,
         arm=_arm(trained),
-        command=_code(command(trained)),
+        command="\n".join(map(_code, commands(trained))),
         stopped=_stopped(trained),
         channels=", ".join(map(str, shape.channels)),
         front_end=_table(("Front-end", "Value"), shape.described()["front_end"].items()),

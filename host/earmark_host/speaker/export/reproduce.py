@@ -71,7 +71,15 @@ def command(trained: Trained) -> tuple[str, ...]:
         parts.append(f"--hold-out {asked.hold_out}")
     if asked.bf16 is not None:
         parts.append("--bf16" if asked.bf16 else "--no-bf16")
+    if trained.start is not None:
+        parts.append("--start FIRST/last.pt")
     return (*parts, *(f"--set {shlex.quote(change)}" for change in asked.changes))
+
+
+def commands(trained: Trained) -> tuple[tuple[str, ...], ...]:
+    """All that it takes, the first one first: each begins with what the one before it has made."""
+    before = () if trained.parent is None else commands(trained.parent)
+    return (*before, command(trained))
 
 
 def _options(trained: Trained, shape: str, schedule: Literal["fast", "paper"]) -> Options:

@@ -16,7 +16,7 @@ from earmark_host.speaker import train_command
 from earmark_host.speaker.arms import Arm, arm
 from earmark_host.speaker.checkpoint import Trained
 from earmark_host.speaker.clips import Split
-from earmark_host.speaker.export.reproduce import command, options
+from earmark_host.speaker.export.reproduce import command, commands, options
 from earmark_host.speaker.network import PAPER_SHAPE, SHAPES, Shape
 from earmark_host.speaker.schedule import FAST, Recipe, paper
 from earmark_host.speaker.train_command import Options, planned
@@ -81,3 +81,11 @@ def test_who_else_was_heard_or_kept_out_is_said(asked: list[Options]) -> None:
     made = replace(made, split=made.split | {"extra_people": ["x"], "held_out": ["y", "z"]})
     CliRunner().invoke(speaker_command.app, shlex.split(" ".join(command(made)))[2:])
     assert (asked[0].extra, asked[0].hold_out, asked[0].data) == (True, 2, Path("DIR"))
+
+
+def test_a_training_after_another_takes_both(asked: list[Options]) -> None:
+    second = replace(of("changed"), start=of("usual").about)
+    first, after = commands(second)
+    assert first == command(of("usual"))
+    CliRunner().invoke(speaker_command.app, shlex.split(" ".join(after))[2:])
+    assert asked[0].start == Path("FIRST/last.pt")
