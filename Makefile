@@ -38,8 +38,11 @@ $(HA)/.stamp: tests/ha/requirements.txt .ci/setup-ha .ci/apt
 run: $(STAMP) ## the demo: a household evening in the simulated room
 	@$(BIN)/earmark demo
 
-test: $(TRAINING) ## run the tests (ARGS="-k nonce" to choose)
-	@$(BIN)/python -m pytest --ignore tests/e2e $(ARGS)
+test: $(TRAINING) $(ROOM) ## run the tests, end-to-end ones first (ARGS="-k nonce" to choose of the others)
+	@e2e=0; \
+	$(if $(ARGS),,$(BIN)/python -m pytest --ignore tests/e2e/test_calibration_run.py tests/e2e || e2e=$$?;) \
+	$(BIN)/python -m pytest --ignore tests/e2e $(ARGS) || exit; \
+	[ "$$e2e" = 0 ] || { echo "make test: the end-to-end tests failed, see above" >&2; exit $$e2e; }
 
 test-e2e: $(TRAINING) $(ROOM) ## the daemon on a real audio server in a virtual room, in real time: TIMES=<how often>
 	@$(BIN)/python $(if $(TIMES),tests/e2e/times.py $(TIMES) $(ARGS),-m pytest $(ARGS) tests/e2e)

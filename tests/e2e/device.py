@@ -54,7 +54,7 @@ class Device:
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         }
         self.argv = [sys.executable, "-m", "earmark.cli", "run", "--config", str(self._file)]
-        self._file.write_text(yaml.safe_dump(_tree(folder, settings)))
+        self._file.write_text(yaml.safe_dump(tree(folder, settings)))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -145,7 +145,7 @@ class Device:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-25:])
 
 
-def _tree(folder: Path, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def tree(folder: Path, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Everything in `folder`, guests allowed: nobody enrols here."""
     tree: dict[str, dict[str, Any]] = {
         "device": {"name": "e2e", "room": "virtual room"},
