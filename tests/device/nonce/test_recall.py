@@ -535,7 +535,7 @@ def test_the_current_nonce_where_nobody_expected_it_is_no_replay(
     fault: str,
 ) -> None:
     """Later than the largest delay, or after a stream that stumbled: asked for again."""
-    carrier, settings = in_codes(33), NonceSettings()
+    carrier = in_codes(33)
     out = played(carrier, 12)
     sound = heard(out, snr_db=20.0)
     at, jump = round(1.5 * RATE_HZ), round(0.02 * RATE_HZ)
@@ -544,12 +544,9 @@ def test_the_current_nonce_where_nobody_expected_it_is_no_replay(
         "lost blocks": np.concatenate([sound[:at], sound[at + jump :]]),
         "inserted blocks": np.concatenate([sound[:at], np.zeros(jump, np.float32), sound[at:]]),
     }[fault]
-    report = carrier.verify(recording, 0.0, 12)
-    cleaned = clean(recording, out, 0.0, report, carrier, settings)
-    entries = [coded(seed) for seed in range(34, 40)]
-    for known in ([], [coded(33, session=CURRENT)]):
-        memory = Memory([bank], [], lambda _, known=known: [*known, *entries])
-        stale = recall(cleaned.signal, Playing(CURRENT, carrier, 12, report), memory, settings)
+    others = [coded(seed) for seed in range(34, 40)]
+    for known in (others, [coded(33, session=CURRENT), *others]):
+        stale = recalled_beside(carrier, out, recording, bank, known)
         assert (stale.found, stale.session) == (False, None)
         # Of lost blocks the first half lies where echoes are expected: it counts as left over.
         assert stale.undetermined or (fault == "lost blocks" and stale.self_noise_db > 2.0)
@@ -565,17 +562,25 @@ def test_two_slots_after_a_stumble_are_no_replay(
     at_s: float,
 ) -> None:
     """Too few to tell one session of many by, yet the current nonce is known."""
-    carrier, settings = in_codes(33), NonceSettings()
+    carrier = in_codes(33)
     out = played(carrier, 12)
     sound = heard(out, snr_db=0.0)
     at, jump = round(at_s * RATE_HZ), round(0.0213 * RATE_HZ)
     recording = np.concatenate([sound[:at], sound[at + jump :]])
+    others = [coded(seed) for seed in range(34, 40)]
+    stale = recalled_beside(carrier, out, recording, bank, others)
+    assert (stale.found, stale.undetermined) == (False, True)
+
+
+def recalled_beside(
+    carrier: SpreadCarrier, out: Signal, recording: Signal, bank: Bank, known: Sequence[Issue]
+) -> StaleReport:
+    """The search in a recording of `out`, which plays `carrier` as the current nonce."""
+    settings = NonceSettings()
     report = carrier.verify(recording, 0.0, 12)
     cleaned = clean(recording, out, 0.0, report, carrier, settings)
-    memory = Memory([bank], [], lambda _: [coded(seed) for seed in range(34, 40)])
     playing = Playing(CURRENT, carrier, 12, report)
-    stale = recall(cleaned.signal, playing, memory, settings)
-    assert (stale.found, stale.undetermined) == (False, True)
+    return recall(cleaned.signal, playing, Memory([bank], [], lambda _: known), settings)
 
 
 # Failures
