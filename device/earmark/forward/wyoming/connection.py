@@ -60,6 +60,7 @@ class Connection:
         self._reader = reader
         self._writer = writer
         self._decoder = Decoder()
+        self._ended = False
         writer.transport.set_write_buffer_limits(high=BUFFER_BYTES)
 
     async def read(self, idle_s: float | None = None) -> Event | None:
@@ -101,7 +102,7 @@ class Connection:
         await self.send(encode(events))
 
     async def send(self, data: bytes) -> None:
-        """Send the bytes of whole events.
+        """Send the bytes of whole events; nothing after :meth:`end`.
 
         Raises
         ------
@@ -110,12 +111,29 @@ class Connection:
         OSError
             The connection broke.
         """
+        if self._ended:
+            return
         self._writer.write(data)
         try:
             async with asyncio.timeout(WRITE_S):
                 await self._writer.drain()
         except TimeoutError:
             raise ProtocolError(Fault.SLOW) from None
+
+    def end(self) -> None:
+        """Tell the peer that nothing more comes, and go on reading until it is gone or silent.
+
+        To close with bytes unread would reset the connection. Where it cannot be ended on one
+        side alone (TLS), it is dropped.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        if not self._writer.can_write_eof():
+            self.close()
+            return
+        with contextlib.suppress(OSError):  # gone meanwhile: reading tells
+            self._writer.write_eof()
 
     def close(self) -> None:
         """Drop the connection, with what was not read or not sent. Twice is harmless."""

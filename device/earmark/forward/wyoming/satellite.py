@@ -269,13 +269,17 @@ class SatelliteForwarder:
         """Let `link` be the one that gets the commands.
 
         The same machine may come back before we noticed that it was gone; another one may not
-        take over from one that is there.
+        take over from one that is there. Home Assistant, unmuted, comes back and still reads where
+        it was: a reset there would be an error in its log. With a command under way it must be.
         """
         old = self._link
         if old is not None and old is not link:
             if old.peer != link.peer:
                 raise ProtocolError(Fault.TAKEN)
-            old.connection.close()
+            if old.machine.phase is m.Phase.RUNNING:
+                old.connection.close()
+            else:
+                old.connection.end()
         if old is not link:
             _log.info("forward: Home Assistant (%s) is connected", link.peer)
         self._link = link

@@ -197,6 +197,22 @@ class TestCommands:
         assert "detection" not in old.heard.types
         new.wait("audio-stop")
 
+    def test_what_it_left_behind_is_ended_and_not_reset(self, opened: Open, home: Any) -> None:
+        """Home Assistant forgets its old connection when it is unmuted, and still reads there."""
+        forwarder = opened()
+        with socket.create_connection(("127.0.0.1", forwarder.port), timeout=10) as old:
+            old.sendall(encode([RunSatellite()]))
+            until(lambda: forwarder.phase is Phase.READY)
+            new = home(forwarder)
+            assert old.recv(1) == b""
+            for _ in range(3):
+                old.sendall(encode([Ping()]))  # to a closed port: a reset, and then an error
+                new.write(Ping("x"))
+                new.wait("pong", 1)
+            old.settimeout(0.2)
+            assert old.recv(1) == b""
+        assert forwarder.phase is Phase.READY
+
     def test_a_command_is_kept_for_a_moment(self, opened: Open, home: Any, make: Any) -> None:
         forwarder = opened(keep_s=4.0)
         failed: list[BaseException] = []
