@@ -472,10 +472,9 @@ def run(
 def _flowing(loop: SessionLoop, port: AudioPort, watch: StreamWatch, attendant: Attendant) -> None:
     """A block was exchanged. A stream in which no nonce can be found any more is given up."""
     attendant.flowing(port)
-    if watch.outgrown is not None and loop.quiet:
+    if watch.given_up is not None and loop.quiet:
         raise StreamBroken(
-            f"the sound card's round trip takes {1e3 * watch.outgrown:.0f} ms, too long for a nonce"
-            " to be found",
+            watch.given_up,
             "it is opened again; if this repeats, see to the load and the sound server's latency",
         )
 

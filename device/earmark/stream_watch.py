@@ -88,16 +88,17 @@ class StreamWatch:
         self._waiting = True
         self.latest: StreamClocks | None = None
         """Of the stream that was measured last; None before the first."""
-        self.outgrown: float | None = None
-        """The round trip, s, where it is longer than the receiver looks and a new stream may have
-        a shorter one: the stream should be opened again. None otherwise."""
-        self._tried = False  # opened again for that, and no shorter one was measured since
+        self.given_up: str | None = None
+        """Why the stream should be opened again: no nonce will be found in it, and in a new one it
+        may. None otherwise."""
+        self._tried = False  # opened again for that, and no round trip was right since
+        self._reopened = False
 
     def restarted(self) -> None:
         """A new stream has begun."""
-        self._waiting = True
-        self._tried = self._tried or self.outgrown is not None
-        self.outgrown = None
+        self._waiting = self._reopened = True
+        self._tried = self._tried or self.given_up is not None
+        self.given_up = None
 
     def observe(self, judgement: Judgement, _: State) -> None:
         """Take a judgement, as the loop's observer.
@@ -118,12 +119,19 @@ class StreamWatch:
         self.latest = StreamClocks(delay_s, report.drift_ppm if report and found else None)
         if first:
             _tell(self.latest, self._nonce)
-        if delay_s is None:
-            return
-        if delay_s <= self._nonce.max_delay_s:
+        if delay_s is not None and delay_s <= self._nonce.max_delay_s:
             self._tried = False
-        elif not self._tried:  # a card that is as slow each time is not opened over and over
-            self.outgrown = delay_s
+        elif self._tried:
+            return  # a card that is as slow each time is not opened over and over
+        elif delay_s is not None:
+            self.given_up = (
+                f"the sound card's round trip takes {1e3 * delay_s:.0f} ms, too long for a nonce to"
+                " be found"
+            )
+        elif first and self._reopened:
+            # In a first stream the loudspeaker is off or the room loud. After one that broke,
+            # a sound server was seen to play nothing, or later than is looked for.
+            self.given_up = "the sound card was opened again and its first nonce was not heard"
 
 
 def _tell(clocks: StreamClocks, nonce: NonceSettings) -> None:
