@@ -37,10 +37,11 @@ def _deb(
     from earmark_host.package.project import Project
     from earmark_host.package.target import Target
 
+    project, target = Project.open(), Target.of(arch, python)
     for one in PARTS if part is None else (part_of(part),):
         made = build_deb(
-            Project.open(),
-            Target.of(arch, python),
+            project,
+            target,
             out,
             wheels,
             part=one,
@@ -55,18 +56,15 @@ def _deb(
 def _lock(python: Python = "3.11", wheels: Wheels = Path("out/wheels")) -> None:
     """Choose and pin the wheels that the packages have, after pyproject.toml has changed."""
     from earmark_host.package.lock import path_of
-    from earmark_host.package.part import DEVICE, PARTS
+    from earmark_host.package.part import CALIBRATE, DEVICE
     from earmark_host.package.pip import resolve
     from earmark_host.package.project import Project
     from earmark_host.package.target import Arch
 
-    device = resolve(Project.open(), python, wheels)
-    for part in PARTS:
-        lock = (
-            device
-            if part is DEVICE
-            else resolve(Project.open(), python, wheels, part=part, beside=device)
-        )
+    project = Project.open()
+    device = resolve(project, python, wheels)
+    beside = resolve(project, python, wheels, part=CALIBRATE, beside=device)
+    for part, lock in ((DEVICE, device), (CALIBRATE, beside)):
         path = path_of(python, part)
         path.write_text(lock.to_json(), encoding="utf-8")
         typer.echo(f"{path}  {len(lock.wheels[Arch.AMD64])} wheels for each of {', '.join(Arch)}")

@@ -145,8 +145,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _trained(path: Path, content: dict[str, Any]) -> Trained:
     try:
         about = json.loads(content["about"])
-        shape = Shape.of(about["shape"])
-        net = SpeakerNet(shape, len(about["people"]))
+        net = SpeakerNet(Shape.of(about["shape"]), len(about["people"]))
         net.load_state_dict(content["weights"])
         return _described(about, net.eval(), tuple(about["people"]))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -78,7 +78,8 @@ def command(trained: Trained) -> tuple[str, ...]:
 
 def commands(trained: Trained) -> tuple[tuple[str, ...], ...]:
     """All that it takes, the first one first: each begins with what the one before it has made."""
-    before = () if trained.parent is None else commands(trained.parent)
+    parent = trained.parent
+    before = () if parent is None else commands(parent)
     return (*before, command(trained))
 
 
